@@ -1,0 +1,3 @@
+//! The control plane: keeps desired state, pushes it to data planes, takes their usage in.
+
+pub mod resource;

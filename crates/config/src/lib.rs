@@ -1,0 +1,3 @@
+//! `bitrouter.yaml`: from text to typed resources.
+
+pub mod resource;
