@@ -160,7 +160,11 @@ impl<K: Kind> Opaque<K> {
 impl VirtualKeySecret {
     /// The public half of the Ed25519 key pair that belongs to the key. It is stored with the key, so
     /// that what the key's holder signs can be verified by those who do not know the secret.
-    #[expect(clippy::expect_used, reason = "both fail only on lengths, which are constants here")]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "both fail only on lengths, which are constants here"
+    )]
     pub fn public_key(&self) -> [u8; 32] {
         let mut seed = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
