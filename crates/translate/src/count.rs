@@ -1,0 +1,1 @@
+//! Counts of tokens as they stand in JSON.
