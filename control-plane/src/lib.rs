@@ -1,3 +1,5 @@
 //! The control plane: keeps desired state, pushes it to data planes, takes their usage in.
 
 pub mod resource;
+pub mod secrets;
+pub mod store;

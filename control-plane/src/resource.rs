@@ -1,6 +1,8 @@
 //! The resources that the control plane keeps: what a user declared, who owns it, and which revision
 //! changed it last.
 
+use std::{fmt, str::FromStr};
+
 use bitrouter_config::resource::{Account, Preset, Provider, Route, Variant};
 use bitrouter_keys::{Pattern, Secret};
 use schemars::JsonSchema;
@@ -40,6 +42,51 @@ pub enum Kind {
     VirtualKey,
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Provider,
+        Self::Account,
+        Self::Route,
+        Self::Preset,
+        Self::Variant,
+        Self::User,
+        Self::VirtualKey,
+    ];
+
+    /// The kind's name in storage, in the API and in messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Account => "account",
+            Self::Route => "route",
+            Self::Preset => "preset",
+            Self::Variant => "variant",
+            Self::User => "user",
+            Self::VirtualKey => "virtual_key",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownName)
+    }
+}
+
+/// The name is not one of a kind or an owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown name")]
+pub struct UnknownName;
+
 /// Who may change a resource.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +97,34 @@ pub enum Owner {
     Api,
     /// The environment, or a model server found on loopback: never stored.
     Env,
+}
+
+impl Owner {
+    /// Every owner.
+    pub const ALL: [Self; 3] = [Self::File, Self::Api, Self::Env];
+
+    /// The owner's name in storage, in the API and in messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Api => "api",
+            Self::Env => "env",
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Owner {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|owner| owner.as_str() == name).ok_or(UnknownName)
+    }
 }
 
 /// What was declared.
