@@ -9,7 +9,7 @@ use super::{
 
 pub(super) fn whole(say: &Say<'_>) -> Pieces {
     let content = json!([{ "type": "text", "text": say.text }]);
-    let mut body = message(say, &content, json!("end_turn"));
+    let mut body = message(say, &content, Some("end_turn"));
     if say.usage.is_reported {
         body["usage"] = usage(say.usage, say.usage.output);
     }
@@ -17,7 +17,7 @@ pub(super) fn whole(say: &Say<'_>) -> Pieces {
 }
 
 pub(super) fn stream(say: &Say<'_>) -> Pieces {
-    let mut start = message(say, &json!([]), Value::Null);
+    let mut start = message(say, &json!([]), None);
     if say.usage.is_reported {
         start["usage"] = usage(say.usage, 1);
     }
@@ -44,7 +44,7 @@ pub(super) fn stream(say: &Say<'_>) -> Pieces {
     Pieces::sse(pieces, 2)
 }
 
-fn message(say: &Say<'_>, content: &Value, stop_reason: Value) -> Value {
+fn message(say: &Say<'_>, content: &Value, stop_reason: Option<&str>) -> Value {
     json!({
         "id": format!("msg_fake_{}", say.number),
         "type": "message",

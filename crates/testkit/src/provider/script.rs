@@ -23,7 +23,7 @@ use super::{
 /// An answer's pieces before they are sent.
 pub(super) struct Pieces {
     pub(super) content_type: &'static str,
-    pub(super) pieces: Vec<Bytes>,
+    pub(super) sent: Vec<Bytes>,
     /// How many of the last pieces are the terminal event.
     pub(super) terminal: usize,
 }
@@ -40,11 +40,11 @@ pub(super) struct Say<'a> {
 impl Pieces {
     pub(super) fn whole(body: &Value) -> Self {
         let pieces = vec![Bytes::from(body.to_string())];
-        Self { content_type: "application/json", pieces, terminal: 0 }
+        Self { content_type: "application/json", sent: pieces, terminal: 0 }
     }
 
     pub(super) fn sse(pieces: Vec<Bytes>, terminal: usize) -> Self {
-        Self { content_type: "text/event-stream", pieces, terminal }
+        Self { content_type: "text/event-stream", sent: pieces, terminal }
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn respond(
         Content::Close => return None,
         Content::Hang => std::future::pending().await,
         Content::Raw { content_type, pieces } => {
-            Pieces { content_type, pieces: pieces.clone(), terminal: 0 }
+            Pieces { content_type, sent: pieces.clone(), terminal: 0 }
         }
         Content::Error { code, message } => {
             Pieces::whole(&error_body(request.asked(), answer.status.as_u16(), code, message))
@@ -67,16 +67,16 @@ pub(super) async fn respond(
         Content::ErrorInStream { words, code, message } => {
             let text = vec!["word"; *words].join(" ");
             let mut built = say(request, number, &text, Usage::default());
-            let keep = built.pieces.len().min(words + 1);
-            built.pieces.truncate(keep);
+            let keep = built.sent.len().min(words + 1);
+            built.sent.truncate(keep);
             built.terminal = 0;
-            built.pieces.push(error_event(request.asked(), code, message));
+            built.sent.push(error_event(request.asked(), code, message));
             built
         }
         Content::Text { text, usage } => say(request, number, text, *usage),
     };
     if !answer.terminated {
-        built.pieces.truncate(built.pieces.len() - built.terminal);
+        built.sent.truncate(built.sent.len() - built.terminal);
     }
     let mut response = Response::builder().status(answer.status);
     if !answer.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
@@ -85,7 +85,7 @@ pub(super) async fn respond(
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response.body(ScriptBody::new(built.pieces, answer.pace, answer.cut_after)).ok()
+    response.body(ScriptBody::new(built.sent, answer.pace, answer.cut_after)).ok()
 }
 
 fn say(request: &Received, number: usize, text: &str, usage: Usage) -> Pieces {
