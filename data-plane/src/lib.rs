@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The data plane: serves model traffic by a configuration that it holds in memory.
+//!
+//! No database and no call to the control plane stand on a request's path.
+
+pub mod admit;
+pub mod health;
+pub mod limits;
+pub mod record;
+pub mod resolve;
+pub mod spool;
+pub mod table;

@@ -1,0 +1,189 @@
+//! The machine that decides whether something is tried: trusted, cooling down, or being probed.
+
+use std::time::{Duration, Instant};
+
+/// That many failures in a row end the trust.
+const FAILURES: u32 = 3;
+/// The first cool-down; each further one is twice as long.
+const COOL_DOWN: Duration = Duration::from_secs(1);
+/// The longest cool-down after failures.
+const MAX_COOL_DOWN: Duration = Duration::from_secs(60);
+/// The first cool-down after a refused credential or spent credit.
+const ACCOUNT_COOL_DOWN: Duration = Duration::from_secs(30);
+/// The longest pause, also where the provider asks for a longer one: it is asked again by then.
+const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// How an endpoint failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// No connection, a timeout, a 5xx, an answer that makes no sense.
+    Broken,
+    /// 429, with the pause that the provider asked for.
+    RateLimited {
+        /// From `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The provider refused the account's credential.
+    Credential,
+    /// The account's credit is spent.
+    Credit,
+}
+
+/// Why something cools down.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Cause {
+    /// It failed repeatedly.
+    Failures,
+    /// Its credential was refused.
+    Credential,
+    /// Its credit is spent.
+    Credit,
+    /// It asked for a pause.
+    RateLimit,
+}
+
+/// Whether something would be tried now. Greater is worse.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Trust {
+    /// As usual.
+    Trusted,
+    /// Its cool-down is over; the next request decides.
+    ProbeDue,
+    /// Only when nothing else is left, and then one request at a time.
+    Cooling {
+        /// Why.
+        cause: Cause,
+        /// For how much longer.
+        remaining: Duration,
+    },
+    /// A request is finding out; others wait for its result.
+    Probing,
+    /// Not before the pause is over that the provider asked for.
+    Paused {
+        /// For how much longer.
+        remaining: Duration,
+    },
+}
+
+/// With what standing a request was let through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pass {
+    /// As one of many.
+    Trusted,
+    /// Alone; its result decides.
+    Probe,
+}
+
+/// Why a request was not let through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// Another request is finding out.
+    #[error("another request is probing it")]
+    Probing,
+    /// The provider asked for a pause.
+    #[error("paused for another {} s, as the provider asked", remaining.as_secs().max(1))]
+    Paused {
+        /// For how much longer.
+        remaining: Duration,
+    },
+}
+
+/// The state of one endpoint or account.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    /// How often it has cooled down since it last worked.
+    cool_downs: u32,
+    /// Set while it is not trusted.
+    cooling: Option<(Cause, Instant)>,
+    is_probed: bool,
+}
+
+impl Failure {
+    /// True if the account's other endpoints will fail the same way.
+    pub(super) const fn is_of_the_account(self) -> bool {
+        matches!(self, Self::Credential | Self::Credit)
+    }
+}
+
+impl Breaker {
+    pub(super) fn trust(&self, now: Instant) -> Trust {
+        let Some((cause, until)) = self.cooling else { return Trust::Trusted };
+        let remaining = until.saturating_duration_since(now);
+        if cause == Cause::RateLimit && !remaining.is_zero() {
+            Trust::Paused { remaining }
+        } else if self.is_probed {
+            Trust::Probing
+        } else if remaining.is_zero() {
+            Trust::ProbeDue
+        } else {
+            Trust::Cooling { cause, remaining }
+        }
+    }
+
+    pub(super) fn begin(&mut self, now: Instant) -> Result<Pass, Refusal> {
+        match self.trust(now) {
+            Trust::Trusted => Ok(Pass::Trusted),
+            Trust::ProbeDue | Trust::Cooling { .. } => {
+                self.is_probed = true;
+                Ok(Pass::Probe)
+            }
+            Trust::Probing => Err(Refusal::Probing),
+            Trust::Paused { remaining } => Err(Refusal::Paused { remaining }),
+        }
+    }
+
+    /// A request that began before the trouble says nothing about its end.
+    pub(super) fn succeeded(&mut self, pass: Pass) {
+        if self.cooling.is_none() || pass == Pass::Probe {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn failed(&mut self, pass: Pass, failure: Failure, now: Instant, roll: u64) {
+        let was_cooling = self.cooling.is_some();
+        self.abandoned(pass);
+        self.failures = self.failures.saturating_add(1);
+        let (cause, pause) = match failure {
+            Failure::Broken if self.failures < FAILURES && !was_cooling => return,
+            Failure::Broken => (Cause::Failures, self.backoff(COOL_DOWN, MAX_COOL_DOWN, roll)),
+            Failure::RateLimited { retry_after: Some(pause) } => {
+                (Cause::RateLimit, pause.min(MAX_PAUSE))
+            }
+            Failure::RateLimited { retry_after: None } => {
+                (Cause::Failures, self.backoff(COOL_DOWN, MAX_COOL_DOWN, roll))
+            }
+            Failure::Credential => {
+                (Cause::Credential, self.backoff(ACCOUNT_COOL_DOWN, MAX_PAUSE, roll))
+            }
+            Failure::Credit => (Cause::Credit, self.backoff(ACCOUNT_COOL_DOWN, MAX_PAUSE, roll)),
+        };
+        // Requests that fail together count as one cool-down, and none shortens another.
+        let until = now + pause;
+        if self.cooling.is_none_or(|(_, before)| until > before) {
+            let is_new = self.cooling.is_none_or(|(_, before)| before <= now);
+            self.cool_downs = self.cool_downs.saturating_add(u32::from(is_new));
+            self.cooling = Some((cause, until));
+        }
+    }
+
+    /// The request ended without telling anything.
+    pub(super) fn abandoned(&mut self, pass: Pass) {
+        if pass == Pass::Probe {
+            self.is_probed = false;
+        }
+    }
+
+    /// True if nothing is held against it.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.failures == 0 && self.cooling.is_none()
+    }
+
+    /// Doubles with each cool-down; between three quarters and the whole of it, so that data planes
+    /// do not probe in step.
+    fn backoff(&self, base: Duration, most: Duration, roll: u64) -> Duration {
+        let doubled = base.saturating_mul(1 << self.cool_downs.min(16)).min(most);
+        let micros = u64::try_from(doubled.as_micros()).unwrap_or(u64::MAX);
+        doubled - Duration::from_micros(roll % (micros / 4).max(1))
+    }
+}
