@@ -1,5 +1,7 @@
 //! Holds the code to the test vector that the documentation publishes.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bitrouter_keys::{AdminToken, DigestKey, VirtualKeySecret};
 
