@@ -64,7 +64,7 @@ fn every_entry_can_be_used() {
         match &provider.access {
             Access::Key => assert!(!provider.api_key_env.is_empty(), "{id} names no variable"),
             Access::Open => {
-                assert_eq!(provider.billing, Billing::Local, "{id} is open but not local")
+                assert_eq!(provider.billing, Billing::Local, "{id} is open but not local");
             }
             Access::Login(_) => assert_eq!(provider.billing, Billing::Subscription, "{id}"),
         }
