@@ -1,1 +1,4 @@
-//! messages.
+//! Anthropic Messages.
+
+pub(crate) mod observe;
+pub(crate) mod usage;

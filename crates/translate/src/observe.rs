@@ -1,21 +1,29 @@
 //! What an answer that passes through says about itself: usage, errors, and whether it ended.
 //!
-//! Only events that can matter are parsed; memory is bounded by the largest event allowed.
+//! Only events that can matter are parsed; memory is bounded by the largest event allowed. Nothing
+//! that is observed changes what passes, but for the usage event that we ourselves asked for.
 
 use bitrouter_metering::Tokens;
-use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 use crate::{
-    Dialect, Surface,
-    error::{StreamPosition, UpstreamFault},
+    Dialect, Surface, chat_completions,
+    count::Counted,
+    error::{FaultKind, UpstreamFault, classify},
+    generate_content, messages, responses,
+    sse::Event,
 };
+
+mod stream;
+
+pub use stream::{StreamEnd, StreamObserver, StreamOutcome};
 
 /// What is known of an answer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Observed {
     /// The usage, if the answer gave any.
     pub tokens: Option<Tokens>,
-    /// True if the numbers contradict each other, or an event was too large to be read.
+    /// True if the numbers contradict each other, or an event could not be read.
     pub anomaly: bool,
     /// The model that the answer names.
     pub model: Option<String>,
@@ -27,10 +35,48 @@ pub struct Observed {
     pub fault: Option<UpstreamFault>,
 }
 
+impl Observed {
+    /// Takes over a usage report, which replaces the one before.
+    pub(crate) fn count(&mut self, counted: Counted) {
+        self.tokens = Some(counted.tokens);
+        self.anomaly |= counted.anomaly;
+    }
+
+    /// An answer that is not what the dialect allows.
+    pub(crate) fn malformed(status: u16, message: &str) -> Self {
+        let fault = UpstreamFault {
+            kind: FaultKind::Malformed,
+            status,
+            code: None,
+            message: message.to_owned(),
+            retry_after: None,
+        };
+        Self { anomaly: true, fault: Some(fault), ..Self::default() }
+    }
+
+    /// A JSON object that is not an answer: an error in some other dress, or nonsense.
+    pub(crate) fn unrecognised(dialect: Dialect, status: u16, body: &[u8], expected: &str) -> Self {
+        let fault = classify(dialect, status, None, body);
+        if fault.message.is_empty() {
+            return Self::malformed(status, &format!("the answer has no `{expected}`"));
+        }
+        Self { fault: Some(fault), ..Self::default() }
+    }
+}
+
 /// Reads a whole body.
 pub fn observe_body(surface: Surface, status: u16, body: &[u8]) -> Observed {
-    let _ = (surface, status, body);
-    Observed::default()
+    let dialect = surface.dialect().unwrap_or(Dialect::ChatCompletions);
+    if !(200..300).contains(&status) {
+        let fault = classify(dialect, status, None, body);
+        return Observed { fault: Some(fault), ..Observed::default() };
+    }
+    match dialect {
+        Dialect::ChatCompletions => chat_completions::observe::body(status, body),
+        Dialect::Responses => responses::observe::body(status, body),
+        Dialect::Messages => messages::observe::body(status, body),
+        Dialect::GenerateContent => generate_content::observe::body(status, body),
+    }
 }
 
 /// How far a stream has come.
@@ -43,99 +89,95 @@ pub enum Progress {
     Flowing,
     /// The dialect's own end was seen.
     Ended,
-    /// An error was seen; see [`StreamObserver::observed`].
+    /// An error was seen; see [`Observed::fault`].
     Failed,
 }
 
-/// How a stream ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum StreamOutcome {
-    /// With the dialect's own end.
-    Complete,
-    /// Without it: the upstream was cut.
-    Truncated,
-    /// With an error of the upstream's.
-    Failed(UpstreamFault),
+/// What becomes of an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    Pass,
+    Drop,
 }
 
-/// What is known of a stream after its last byte.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StreamEnd {
-    /// How it ended.
-    pub outcome: StreamOutcome,
-    /// Everything it said.
-    pub observed: Observed,
-}
-
-/// Watches a stream as it passes.
+/// What is remembered of a stream, whatever its framing.
 #[derive(Debug)]
-pub struct StreamObserver {
-    dialect: Dialect,
-    observed: Observed,
-    progress: Progress,
+pub(crate) struct Watch {
+    pub(crate) surface: Surface,
+    pub(crate) dialect: Dialect,
+    pub(crate) strips_usage: bool,
+    pub(crate) observed: Observed,
+    pub(crate) progress: Progress,
+    /// For Responses: the number after the largest seen.
+    pub(crate) next_sequence: u64,
+    /// For Messages: usage comes in two parts.
+    pub(crate) message_usage: messages::usage::Usage,
 }
 
-impl StreamObserver {
-    /// Makes an observer for an answer to `surface`.
-    pub fn new(surface: Surface) -> Self {
-        Self::with_max_event(surface, crate::sse::DEFAULT_MAX_EVENT)
-    }
-
-    /// Makes an observer that reads no event larger than `max_event` bytes.
-    pub fn with_max_event(surface: Surface, max_event: usize) -> Self {
-        let _ = max_event;
+impl Watch {
+    fn new(surface: Surface) -> Self {
         Self {
+            surface,
             dialect: surface.dialect().unwrap_or(Dialect::ChatCompletions),
+            strips_usage: false,
             observed: Observed::default(),
             progress: Progress::Waiting,
+            next_sequence: 0,
+            message_usage: messages::usage::Usage::default(),
         }
     }
 
-    /// Looks at the next bytes and says how far the stream has come.
-    pub fn push(&mut self, chunk: &[u8]) -> Progress {
-        let _ = (chunk, self.dialect);
-        self.progress
+    /// Reads one server-sent event.
+    fn event(&mut self, block: &[u8]) -> Verdict {
+        match self.dialect {
+            Dialect::ChatCompletions => return chat_completions::observe::event(self, block),
+            Dialect::Responses => responses::observe::event(self, block),
+            Dialect::Messages => messages::observe::event(self, block),
+            Dialect::GenerateContent => {
+                if let Some(event) = Event::parse(block) {
+                    generate_content::observe::piece(self, &event.data);
+                }
+            }
+        }
+        Verdict::Pass
     }
 
-    /// What is known so far.
-    pub const fn observed(&self) -> &Observed {
-        &self.observed
+    /// Reads one element of a JSON array, or the one object that came instead of a stream.
+    fn element(&mut self, block: &[u8]) {
+        let element = generate_content::json_array::trim_element(block);
+        if self.dialect == Dialect::GenerateContent {
+            return generate_content::observe::piece(self, element);
+        }
+        self.observed = observe_body(self.surface, 200, element);
+        self.progress =
+            if self.observed.fault.is_some() { Progress::Failed } else { Progress::Ended };
     }
 
-    /// What an error frame has to continue, if the stream must end with one of ours.
-    pub fn position(&self) -> StreamPosition {
-        StreamPosition::default()
+    pub(crate) fn flowing(&mut self) {
+        if self.progress == Progress::Waiting {
+            self.progress = Progress::Flowing;
+        }
     }
 
-    /// Concludes, after the upstream's last byte.
-    pub fn finish(self) -> StreamEnd {
-        StreamEnd { outcome: StreamOutcome::Truncated, observed: self.observed }
+    pub(crate) fn ended(&mut self) {
+        if self.progress != Progress::Failed {
+            self.progress = Progress::Ended;
+        }
+    }
+
+    pub(crate) fn failed(&mut self, fault: UpstreamFault) {
+        self.progress = Progress::Failed;
+        if self.observed.fault.is_none() {
+            self.observed.fault = Some(fault);
+        }
     }
 }
 
-/// Passes a stream on in whole events, so that a cut upstream never leaves half an event with the
-/// client; and removes the usage event that the client did not ask for.
-#[derive(Debug)]
-pub struct EventRelay {
-    strip_usage: bool,
-}
-
-impl EventRelay {
-    /// Makes a relay; `strip_usage` removes the usage-only event of a Chat stream.
-    pub const fn new(surface: Surface, strip_usage: bool) -> Self {
-        let _ = surface;
-        Self { strip_usage }
-    }
-
-    /// Takes the next bytes and appends those that may go to the client now to `out`. Bytes are
-    /// shared, not copied.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
-        let _ = self.strip_usage;
-        out.push(chunk);
-    }
-
-    /// Gives what is left after a stream that ended well.
-    pub fn finish(self, out: &mut Vec<Bytes>) {
-        let _ = out;
-    }
+/// Reads JSON into the fields that matter. Keys given twice are tolerated: the last one counts.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    serde_json::from_slice(bytes).ok().or_else(|| {
+        let tree: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        serde_json::from_value(tree).ok()
+    })
 }

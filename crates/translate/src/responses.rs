@@ -1,1 +1,4 @@
-//! responses.
+//! `OpenAI` Responses.
+
+pub(crate) mod observe;
+pub(crate) mod usage;

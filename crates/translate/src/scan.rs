@@ -4,16 +4,24 @@
 //! texts that the head carries. Whatever is changed later is changed by splicing: every byte that
 //! is not part of the change stays as the client sent it.
 
-use std::ops::Range;
+use crate::error::{ApiError, ErrorKind};
 
-use bytes::Bytes;
+mod fields;
+mod preset;
+mod read;
+mod rewrite;
 
-use crate::{
-    Surface,
-    error::{ApiError, ErrorKind},
-};
+use read::Places;
+
+pub use preset::{Preset, apply_preset};
+pub use read::scan;
+pub use rewrite::{Rewrite, rewrite, with_model, with_stream_usage};
 
 /// What routing needs to know of a request.
+///
+/// A byte order mark before the body is refused, as most upstreams would. Where a decision hangs on
+/// a field, the field must be there once only: an ambiguity that two parsers resolve differently is
+/// how limits are evaded.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RequestHead {
     /// The model that was asked for.
@@ -46,13 +54,6 @@ pub struct SessionHints {
     pub prompt_cache_key: Option<String>,
     /// The other texts in `metadata`, in order (`OpenAI`): tags to group usage by.
     pub metadata: Vec<(String, String)>,
-}
-
-/// Where in the body stands what may be replaced.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Places {
-    model: Vec<Range<usize>>,
-    end: usize,
 }
 
 /// Why a body cannot be routed. Each message says what to do.
@@ -103,17 +104,29 @@ pub enum ScanError {
         /// The field.
         field: String,
     },
+    /// A field differs from one that decides about routing or cost in upper and lower case only.
+    /// Some servers would take it for that one, so it cannot be let through unread.
+    #[error("`{field}` is not a field: write `{expected}`")]
+    Misspelt {
+        /// The field as it stands.
+        field: String,
+        /// How it is spelled.
+        expected: &'static str,
+    },
 }
 
 impl ScanError {
     /// The error to send to the client.
     pub fn to_api_error(&self) -> ApiError {
         let (code, param) = match self {
-            Self::Empty | Self::NotUtf8 { .. } | Self::NotJson { .. } => ("invalid_json", None),
-            Self::NotAnObject { .. } => ("invalid_json", None),
+            Self::Empty
+            | Self::NotUtf8 { .. }
+            | Self::NotJson { .. }
+            | Self::NotAnObject { .. } => ("invalid_json", None),
             Self::MissingModel { .. } => ("model_required", Some("model".to_owned())),
             Self::WrongType { field, .. } => ("invalid_type", Some(field.clone())),
             Self::Duplicate { field } => ("duplicate_field", Some(field.clone())),
+            Self::Misspelt { field, .. } => ("misspelt_field", Some(field.clone())),
         };
         let error = ApiError::new(ErrorKind::InvalidRequest, code, self.to_string());
         match param {
@@ -123,61 +136,8 @@ impl ScanError {
     }
 }
 
-/// Reads the head of a request. `path_model` is the model that the path names (Gemini).
-pub fn scan(
-    surface: Surface,
-    path_model: Option<&str>,
-    body: &[u8],
-) -> Result<RequestHead, ScanError> {
-    let _ = (surface, path_model, body);
-    Err(ScanError::Empty)
-}
-
-/// What to change in a body.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Rewrite<'a> {
-    /// The model's name upstream.
-    pub model: Option<&'a str>,
-    /// Ask for usage in a Chat stream where the client did not.
-    pub stream_usage: bool,
-}
-
-/// Applies a rewrite: every byte outside the change stays. Nothing is copied if nothing changes.
-pub fn rewrite(body: &Bytes, head: &RequestHead, rewrite: Rewrite<'_>) -> Bytes {
-    let _ = (head, rewrite);
-    body.clone()
-}
-
-/// Replaces the model's name.
-pub fn with_model(body: &Bytes, head: &RequestHead, model: &str) -> Bytes {
-    rewrite(body, head, Rewrite { model: Some(model), stream_usage: false })
-}
-
-/// Asks for usage in a Chat stream.
-pub fn with_stream_usage(body: &Bytes, head: &RequestHead) -> Bytes {
-    rewrite(body, head, Rewrite { model: None, stream_usage: true })
-}
-
-/// What a preset adds to a request that does not say otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct Preset<'a> {
-    /// Parameters by name; those that the request sets itself are left alone.
-    pub parameters: &'a serde_json::Map<String, serde_json::Value>,
-    /// A system prompt to put before the request's own.
-    pub system_prompt: Option<&'a str>,
-}
-
-/// Applies a preset. The result must be scanned again before it is rewritten.
-pub fn apply_preset(
-    surface: Surface,
-    body: &Bytes,
-    preset: Preset<'_>,
-) -> Result<Bytes, ScanError> {
-    let _ = (surface, preset);
-    Ok(body.clone())
-}
-
-/// A rough guess of how many input tokens a body of this length holds, for context limits.
+/// A rough guess of how many input tokens a body of this length holds, for context limits: four
+/// bytes to a token, JSON included.
 pub const fn estimate_input_tokens(body_len: usize) -> u64 {
     body_len as u64 / 4
 }

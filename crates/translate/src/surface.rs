@@ -179,10 +179,10 @@ pub fn recognise(method: &str, path: &str, accent: Accent) -> Result<Call, NoSur
         return Ok(call(Surface::NotYet("responses over a WebSocket"), Dialect::Responses));
     }
     if let Some((_, allow, surface, dialect)) = FIXED.iter().find(|(fixed, ..)| *fixed == rest) {
-        return match method == *allow {
-            true => Ok(call(*surface, *dialect)),
-            false => Err(NoSurface::WrongMethod { allow, dialect: *dialect }),
-        };
+        if method != *allow {
+            return Err(NoSurface::WrongMethod { allow, dialect: *dialect });
+        }
+        return Ok(call(*surface, *dialect));
     }
     let gemini = version == Some("v1beta") || version == Some("v1alpha");
     let listing = if gemini { Dialect::GenerateContent } else { accent.dialect() };
@@ -249,7 +249,7 @@ fn split_version(path: &str) -> (Option<&str>, &str) {
 }
 
 /// Decodes `%41` to `A`; `None` if an escape is broken or the text is not UTF-8 or has controls.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -349,23 +349,19 @@ fn push_model(target: &mut String, model: &str, method: &str) {
         target.push_str("/models");
     }
     target.push('/');
+    // A name may hold slashes, but it must not climb out of the collection.
+    let climbs = model.split('/').any(|segment| matches!(segment, "" | "." | ".."));
     for byte in model.bytes() {
-        match byte {
-            b'a'..=b'z'
-            | b'A'..=b'Z'
-            | b'0'..=b'9'
-            | b'-'
-            | b'.'
-            | b'_'
-            | b'~'
-            | b'/'
-            | b':'
-            | b'@' => target.push(char::from(byte)),
-            _ => {
-                let _ = write!(target, "%{byte:02X}");
-            }
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte);
+        if is_plain || (byte == b'/' && !climbs) {
+            target.push(char::from(byte));
+        } else {
+            let _ = write!(target, "%{byte:02X}");
         }
     }
     target.push(':');
     target.push_str(method);
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,10 +49,11 @@ impl ApiError {
         }
         let value = self.value(dialect);
         match (dialect, position.array) {
-            (Dialect::ChatCompletions, _) => push_frame(&mut out, None, &value),
             (Dialect::Messages, _) => push_frame(&mut out, Some("error"), &value),
             (Dialect::Responses, _) => self.push_responses_frames(&mut out, position),
-            (Dialect::GenerateContent, None) => push_frame(&mut out, None, &value),
+            (Dialect::ChatCompletions, _) | (Dialect::GenerateContent, None) => {
+                push_frame(&mut out, None, &value);
+            }
             (Dialect::GenerateContent, Some(array)) => {
                 out.push_str(match array {
                     ArrayPosition::Unopened => "[",
@@ -105,12 +106,14 @@ impl ApiError {
     }
 
     fn push_responses_frames(&self, out: &mut String, position: &StreamPosition) {
+        // The reference has the fields flat, the provider sends them nested: clients read either.
         let error = json!({
             "type": "error",
             "code": self.code,
             "message": self.message,
             "param": self.param,
             "sequence_number": position.next_sequence,
+            "error": self.value(Dialect::Responses)["error"],
         });
         push_frame(out, Some("error"), &error);
         let failed = json!({
