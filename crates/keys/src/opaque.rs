@@ -116,14 +116,15 @@ impl<K: Kind> Opaque<K> {
     /// Reads a credential. Tells what is wrong without quoting any of it.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let rest = text.strip_prefix(K::PREFIX).ok_or(KeyError::Prefix { expected: K::PREFIX })?;
-        if text.len() != Self::LENGTH {
-            let found = text.chars().count();
-            return Err(KeyError::Length { expected: Self::LENGTH, found });
+        if !rest.is_ascii() {
+            return Err(KeyError::Character);
         }
-        let (body, checksum) = rest.split_at_checked(BODY_CHARS).ok_or(KeyError::Character)?;
-        if !body.bytes().all(is_body_char)
-            || !checksum.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        {
+        if text.len() != Self::LENGTH {
+            return Err(KeyError::Length { expected: Self::LENGTH, found: text.len() });
+        }
+        let (body, checksum) = rest.split_at(BODY_CHARS);
+        let is_alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
+        if !body.bytes().all(is_body_char) || !checksum.bytes().all(is_alphanumeric) {
             return Err(KeyError::Character);
         }
         if checksum.as_bytes() != checksum_of(&text[..K::PREFIX.len() + BODY_CHARS]) {
@@ -246,6 +247,7 @@ mod tests {
             ("cut short", text[..53].to_owned(), length(53)),
             ("a line end", format!("{text}\n"), length(55)),
             ("a space inside", with(9, ' '), Some(KeyError::Character)),
+            ("as many characters, not all ASCII", with(9, 'é'), Some(KeyError::Character)),
             ("padding", with(47, '='), Some(KeyError::Character)),
             ("the other base64 alphabet", with(9, '+'), Some(KeyError::Character)),
             ("a dash in the checksum", with(50, '-'), Some(KeyError::Character)),
