@@ -66,6 +66,11 @@ impl Principal {
             || names.into_iter().any(|name| key.models.iter().any(|it| it.matches(name)))
     }
 
+    /// True if it may not ask for every model.
+    pub fn has_patterns(&self) -> bool {
+        self.key().is_some_and(|key| !key.models.is_empty())
+    }
+
     /// True if the provider may serve it.
     pub fn may_use(&self, provider_id: &str) -> bool {
         let Self::Key(key) = self else { return true };

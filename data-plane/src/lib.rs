@@ -8,4 +8,5 @@ pub mod limits;
 pub mod record;
 pub mod resolve;
 pub mod spool;
+pub mod sync;
 pub mod table;

@@ -6,7 +6,12 @@
 //! configure.
 
 mod error;
+mod expand;
+mod explain;
+mod listing;
+mod name;
 mod order;
+mod turns;
 
 use std::{
     fmt,
@@ -21,14 +26,17 @@ use url::Url;
 
 pub use self::{
     error::{ResolveError, Unresolved},
+    explain::{Explained, ExplainedCandidate, ExplainedError, ExplainedLeftOut},
+    listing::{Listed, listed, listing},
     order::{By, Placed},
+    turns::Turns,
 };
 use crate::{
     admit::Principal,
     health::{EndpointHealth, Health},
     table::{
-        Account, Billing, Model, Parameters, Preset, Provider, Revision, Route, RoutingTable,
-        Timeouts, Variant,
+        Account, Billing, Model, Parameters, Preset, Provider, Revision, Route, Routing,
+        RoutingTable, Sort, Timeouts, Variant,
     },
 };
 
@@ -145,7 +153,7 @@ pub enum Reason {
     NotLocal,
     /// A preset or a variant excludes it.
     #[error("excluded by {0}")]
-    Excluded(Box<str>),
+    Excluded(&'static str),
     /// It speaks none of the client's dialect.
     #[error("would need translation ({from} → {to})")]
     NeedsTranslation {
@@ -157,12 +165,6 @@ pub enum Reason {
     /// It serves no model traffic in any dialect, or nowhere.
     #[error("the provider does not serve this model in any dialect")]
     NoDialect,
-    /// It cannot take the request's length.
-    #[error("its context of {limit} tokens is too small")]
-    TooSmall {
-        /// What it takes.
-        limit: u64,
-    },
     /// The provider asked for a pause.
     #[error("paused for another {} s, as the provider asked", .0.as_secs().max(1))]
     Paused(Duration),
@@ -179,12 +181,9 @@ pub fn resolve(
     now: Instant,
     seed: u64,
 ) -> Result<Plan, Box<Unresolved>> {
-    let _ = (table, health, now, seed);
-    Err(Box::new(Unresolved {
-        error: ResolveError::NotFound { model: ask.model.to_owned(), nearest: Vec::new() },
-        left_out: Vec::new(),
-        route_name: None,
-    }))
+    let named = name::find(ask, table)?;
+    let expanded = expand::expand(ask, table, health, named)?;
+    order::order(expanded, table, now, seed)
 }
 
 impl Candidate {
@@ -242,6 +241,18 @@ impl Effects {
         let variant = self.variant.iter().map(|it| &it.parameters);
         let preset = self.preset.iter().map(|it| &it.parameters);
         variant.chain(preset).filter(|parameters| !parameters.is_empty())
+    }
+
+    /// The filters, with the names of where they come from.
+    fn routings(&self) -> impl Iterator<Item = (&'static str, &Routing)> {
+        let preset = self.preset.iter().map(|it| ("the preset", &it.routing));
+        preset.chain(self.variant.iter().map(|it| ("the variant", &it.routing)))
+    }
+
+    /// The order asked for; a variant's goes before a preset's.
+    fn sort(&self) -> Option<Sort> {
+        let variant = self.variant.as_ref().and_then(|it| it.routing.sort);
+        variant.or_else(|| self.preset.as_ref().and_then(|it| it.routing.sort))
     }
 
     /// True if the request goes on as it came, but for the model's name.

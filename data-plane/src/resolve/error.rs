@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bitrouter_translate::Dialect;
 
-use super::LeftOut;
+use super::{LeftOut, Reason};
 
 /// A request that may go nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,60 @@ pub enum ResolveError {
         /// Why the first one cannot.
         reason: String,
     },
+}
+
+impl Unresolved {
+    /// Before anything was considered.
+    pub(super) fn because(error: ResolveError) -> Box<Self> {
+        Box::new(Self { error, left_out: Vec::new(), route_name: None })
+    }
+}
+
+impl ResolveError {
+    /// What to say when everything was left out: that of the reasons which helps most.
+    pub(super) fn nothing_left(model: String, left_out: &[LeftOut]) -> Self {
+        let reasons = || left_out.iter().map(|it| &it.reason);
+        let pauses = reasons().filter_map(|reason| match reason {
+            Reason::Paused(remaining) => Some(*remaining),
+            _ => None,
+        });
+        if let Some(retry_after) = pauses.min() {
+            return Self::Paused { model, retry_after };
+        }
+        for left_out in left_out {
+            if let Reason::NeedsTranslation { from, to } = left_out.reason {
+                return Self::NeedsTranslation { model, asked: from, speaks: to };
+            }
+        }
+        if reasons().any(|reason| *reason == Reason::NotAllowed) {
+            return Self::Forbidden { model };
+        }
+        for left_out in left_out {
+            if let Reason::Inactive(reason) = &left_out.reason {
+                let (provider, reason) = (Arc::clone(&left_out.endpoint.provider), reason.clone());
+                return Self::Inactive { model, provider, reason };
+            }
+        }
+        let first = left_out.first();
+        let reason = first.map(|it| format!("{}: {}", it.endpoint, it.reason)).unwrap_or_default();
+        Self::NothingLeft { model, reason }
+    }
+
+    /// The stable code that clients see.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } | Self::Inactive { .. } | Self::NoPreset { .. } => {
+                "model_not_found"
+            }
+            Self::PresetWithoutModel { .. } => "preset_without_model",
+            Self::Forbidden { .. } => "model_not_allowed",
+            Self::NeedsTranslation { .. } => "translation_needed",
+            Self::InputTooLong { .. } => "context_length_exceeded",
+            Self::OutputTooLong { .. } => "max_tokens_exceeded",
+            Self::Paused { .. } => "rate_limited_upstream",
+            Self::NothingLeft { .. } => "no_endpoint_left",
+        }
+    }
 }
 
 fn did_you_mean(nearest: &[String]) -> String {

@@ -1,0 +1,303 @@
+//! The log itself: what is written where, what is still open, what may be deleted.
+//!
+//! Synchronous and without a clock; the caller holds the one lock around it. Sequence numbers have
+//! no gap, and are given only to what is on the disk. Segments are deleted from the front only, so
+//! that what is left is always one piece of the log.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bitrouter_proto::v1;
+use bitrouter_runtime::Timestamp;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
+use uuid::Uuid;
+
+use super::{
+    disk::{Append, Fs},
+    frame::{self, Head, Kind},
+};
+
+/// The hash of a log up to some entry.
+pub(super) type Hash = [u8; 32];
+
+/// A log that is being written.
+#[derive(Debug)]
+pub(super) struct Log {
+    fs: Arc<dyn Fs>,
+    segment_bytes: u64,
+    log_id: Uuid,
+    next_seq: u64,
+    hash: Hash,
+    /// The last one is being written.
+    segments: VecDeque<Segment>,
+    file: Arc<dyn Append>,
+    /// Full segments that nobody has waited for yet.
+    unsynced: Vec<Arc<dyn Append>>,
+    /// Where the intents lie whose requests have not ended.
+    open: HashMap<Uuid, Place>,
+    /// Bytes of all segments.
+    bytes: u64,
+    /// Bytes ever written, for waiting on them.
+    position: u64,
+    /// True if an append failed half-way and its beginning is still there.
+    is_torn: bool,
+    buffer: Vec<u8>,
+}
+
+/// One file of the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    pub(super) first_seq: u64,
+    /// Set when it is full.
+    pub(super) closed: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    segment: u64,
+    offset: u64,
+    bytes: u64,
+}
+
+/// How far the log reaches.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Reach {
+    /// Bytes ever written.
+    pub(super) position: u64,
+    /// The last entry.
+    pub(super) seq: u64,
+    /// The segment that is being written, and how long it is.
+    pub(super) segment: (u64, u64),
+}
+
+/// Where a new log begins, or an old one goes on.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) log_id: Uuid,
+    pub(super) next_seq: u64,
+    pub(super) hash: Hash,
+    /// What is there already, all of it full.
+    pub(super) segments: VecDeque<Segment>,
+}
+
+pub(super) fn segment_name(number: u64) -> String {
+    format!("{number:016x}.log")
+}
+
+/// The hash after one more entry.
+pub(super) fn chain(hash: &Hash, entry: &[u8]) -> Hash {
+    let mut next = Context::new(&SHA256);
+    next.update(hash);
+    next.update(entry);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(next.finish().as_ref());
+    bytes
+}
+
+impl Log {
+    /// Begins a segment behind those that are there.
+    pub(super) fn open(fs: Arc<dyn Fs>, segment_bytes: u64, origin: Origin) -> io::Result<Self> {
+        let Origin { log_id, next_seq, hash, segments } = origin;
+        let number = segments.back().map_or(1, |last| last.number + 1);
+        let (file, first) =
+            begin(&*fs, number, &Head { log_id, first_seq: next_seq, prev_hash: hash })?;
+        let mut segments = segments;
+        segments.push_back(first);
+        let bytes = segments.iter().map(|segment| segment.bytes).sum();
+        Ok(Self {
+            fs,
+            segment_bytes,
+            log_id,
+            next_seq,
+            hash,
+            segments,
+            file,
+            unsynced: Vec::new(),
+            open: HashMap::new(),
+            bytes,
+            position: first.bytes,
+            is_torn: false,
+            buffer: Vec::new(),
+        })
+    }
+
+    pub(super) const fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Requests that have not ended.
+    pub(super) fn open_intents(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        let segment = self.segments.back().map_or((0, 0), |last| (last.number, last.bytes));
+        Reach { position: self.position, seq: self.next_seq - 1, segment }
+    }
+
+    pub(super) fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.segments.iter()
+    }
+
+    /// Writes what a request is about to do; returns how far the log reaches with it.
+    pub(super) fn intend(&mut self, id: Uuid, draft: &[u8], now: Timestamp) -> io::Result<u64> {
+        let place = self.append(Kind::Intent, &[id.as_bytes(), draft], now)?;
+        self.open.insert(id, place);
+        Ok(self.position)
+    }
+
+    /// Writes what a request was; `usage` is the encoded message.
+    pub(super) fn commit(&mut self, id: Uuid, usage: &[u8], now: Timestamp) -> io::Result<u64> {
+        let mut head = Vec::with_capacity(16);
+        encode_key(1, WireType::Varint, &mut head);
+        encode_varint(self.next_seq, &mut head);
+        encode_key(2, WireType::LengthDelimited, &mut head);
+        encode_varint(usage.len() as u64, &mut head);
+        self.append(Kind::Entry, &[&head, usage], now)?;
+        let mut hash = Context::new(&SHA256);
+        hash.update(&self.hash);
+        hash.update(&head);
+        hash.update(usage);
+        self.hash.copy_from_slice(hash.finish().as_ref());
+        self.next_seq += 1;
+        self.open.remove(&id);
+        Ok(self.position)
+    }
+
+    /// The files to wait for, and how far the log reaches once that is done.
+    pub(super) fn to_sync(&mut self) -> (Vec<Arc<dyn Append>>, Reach) {
+        let mut files = std::mem::take(&mut self.unsynced);
+        files.push(Arc::clone(&self.file));
+        (files, self.reach())
+    }
+
+    /// Leaves out a segment that stands for files of another log.
+    pub(super) fn forget_first(&mut self) {
+        self.segments.pop_front();
+    }
+
+    /// Gives back files that could not be waited for.
+    pub(super) fn not_synced(&mut self, mut files: Vec<Arc<dyn Append>>) {
+        files.retain(|file| !Arc::ptr_eq(file, &self.file));
+        self.unsynced.append(&mut files);
+    }
+
+    /// Deletes segments from the front whose entries are all acknowledged: old ones, or any while
+    /// there are more than `most` bytes. Open intents in them are written anew first.
+    pub(super) fn prune(
+        &mut self,
+        acked: u64,
+        keep: Duration,
+        most: u64,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        while let [first, second, ..] =
+            &self.segments.iter().take(2).copied().collect::<Vec<_>>()[..]
+        {
+            let is_old = first.closed.is_some_and(|closed| now.since(closed) >= keep);
+            if second.first_seq > acked + 1 || !(is_old || self.bytes > most) {
+                return Ok(());
+            }
+            self.carry_over(first.number, now)?;
+            self.fs.remove(&segment_name(first.number))?;
+            self.bytes -= first.bytes;
+            self.segments.pop_front();
+        }
+        Ok(())
+    }
+
+    fn carry_over(&mut self, segment: u64, now: Timestamp) -> io::Result<()> {
+        let of = |(id, place): (&Uuid, &Place)| (place.segment == segment).then_some((*id, *place));
+        let still_open: Vec<_> = self.open.iter().filter_map(of).collect();
+        for (id, place) in still_open {
+            let bytes = self.fs.read(&segment_name(segment), place.offset, place.bytes)?;
+            let draft = frame::read(&bytes, 0).and_then(|frame| frame.payload.get(16..));
+            let draft = draft.ok_or_else(|| io::Error::other("an intent cannot be read back"))?;
+            self.intend(id, draft, now)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, kind: Kind, pieces: &[&[u8]], now: Timestamp) -> io::Result<Place> {
+        self.mend()?;
+        if self.segments.back().is_some_and(|last| last.bytes >= self.segment_bytes) {
+            self.rotate(now)?;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        frame::put(&mut buffer, kind, pieces);
+        let written = self.file.append(&buffer);
+        let bytes = buffer.len() as u64;
+        self.buffer = buffer;
+        let Some(last) = self.segments.back_mut() else {
+            return Err(io::Error::other("the log has no segment"));
+        };
+        if let Err(error) = written {
+            self.is_torn = true;
+            return Err(error);
+        }
+        let place = Place { segment: last.number, offset: last.bytes, bytes };
+        last.bytes += bytes;
+        self.bytes += bytes;
+        self.position += bytes;
+        Ok(place)
+    }
+
+    /// Cuts off the beginning of a frame that could not be written to its end.
+    fn mend(&mut self) -> io::Result<()> {
+        if let Some(last) = self.segments.back().filter(|_| self.is_torn) {
+            self.fs.truncate(&segment_name(last.number), last.bytes)?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
+        let number = self.segments.back().map_or(1, |last| last.number + 1);
+        let head = Head { log_id: self.log_id, first_seq: self.next_seq, prev_hash: self.hash };
+        let (file, segment) = begin(&*self.fs, number, &head)?;
+        if let Some(last) = self.segments.back_mut() {
+            last.closed = Some(now);
+        }
+        self.unsynced.push(std::mem::replace(&mut self.file, file));
+        self.segments.push_back(segment);
+        self.bytes += segment.bytes;
+        self.position += segment.bytes;
+        Ok(())
+    }
+}
+
+/// Makes a segment with its head; one that cannot be finished is taken away again.
+fn begin(fs: &dyn Fs, number: u64, head: &Head) -> io::Result<(Arc<dyn Append>, Segment)> {
+    let name = segment_name(number);
+    let file = fs.create(&name)?;
+    let mut bytes = Vec::new();
+    frame::put(&mut bytes, Kind::Head, &[&head.encode()]);
+    if let Err(error) = file.append(&bytes) {
+        fs.remove(&name)?;
+        return Err(error);
+    }
+    let bytes = bytes.len() as u64;
+    Ok((file, Segment { number, bytes, first_seq: head.first_seq, closed: None }))
+}
+
+/// The usage in an encoded entry, with its number.
+pub(super) fn decode_entry(payload: &[u8]) -> Option<(u64, v1::Usage)> {
+    let entry = v1::Entry::decode(payload).ok()?;
+    let v1::entry::Payload::Usage(usage) = entry.payload?;
+    Some((entry.seq, usage))
+}
