@@ -226,7 +226,7 @@ impl Inclusive {
         let sum = self.input.or_zero().saturating_add(output);
         let Some(total) = self.total.get() else { return (visible, reasoning, !is_inside) };
         match total.checked_sub(sum) {
-            Some(0) => (visible, reasoning, !is_inside),
+            Some(0) => (output.saturating_sub(reasoning), reasoning.min(output), !is_inside),
             Some(beside) if reasoning == 0 || beside == reasoning => (output, beside, false),
             Some(beside) if is_inside => (visible, reasoning.saturating_add(beside), true),
             Some(beside) => (visible, reasoning.max(beside), true),

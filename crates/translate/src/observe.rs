@@ -181,3 +181,6 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
         serde_json::from_value(tree).ok()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,6 @@ impl ScanError {
 pub const fn estimate_input_tokens(body_len: usize) -> u64 {
     body_len as u64 / 4
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn every_line_end_and_field_form_is_understood() {
-        let cases: [(&str, &str, Vec<(String, String)>); 10] = [
+        let cases = [
             ("line feeds", "data: a\n\ndata: b\n\n", vec![event("", "a"), event("", "b")]),
             ("both", "data: a\r\n\r\ndata: b\r\n\r\n", vec![event("", "a"), event("", "b")]),
             ("carriage returns", "data: a\r\rdata: b\r\r", vec![event("", "a"), event("", "b")]),

@@ -189,3 +189,6 @@ const fn gemini_status(kind: ErrorKind, status: u16) -> &'static str {
         ErrorKind::Internal => "INTERNAL",
     }
 }
+
+#[cfg(test)]
+mod tests;

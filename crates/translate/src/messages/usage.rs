@@ -1,7 +1,6 @@
 //! Usage in the Messages dialect: input counts exclude the cache, and a stream's counts replace.
 //!
-//! The top-level counts sum the iterations of type `message` only; what other iterations used
-//! (an advisor, a compaction) comes on top.
+//! The top-level counts leave out what an advisor or a compaction used: that comes on top.
 
 use bitrouter_metering::Tokens;
 use serde::Deserialize;
@@ -70,10 +69,13 @@ impl Usage {
 
     pub(crate) fn counted(&self) -> Counted {
         let mut counted = self.counted_at_top();
-        let beside = |iteration: &&Iteration| iteration.kind.as_str() != Some("message");
-        for iteration in self.iterations.iter().flatten().filter(beside) {
+        for iteration in self.iterations.iter().flatten() {
+            let kind = iteration.kind.as_str().unwrap_or("message");
             // Another model has another price: the sum is right, the cost may not be.
-            counted.anomaly |= iteration.model.as_str().is_some();
+            counted.anomaly |= kind != "message" && iteration.model.as_str().is_some();
+            if !matches!(kind, "advisor_message" | "compaction") {
+                continue;
+            }
             counted.tokens += Tokens {
                 input_uncached: iteration.input_tokens.or_zero(),
                 cache_read: iteration.cache_read_input_tokens.or_zero(),

@@ -43,7 +43,8 @@ pub struct StreamObserver {
     carry: Carry,
     watch: Watch,
     held: Vec<Bytes>,
-    drops_line_feed: bool,
+    /// The last event was dropped, and nothing came after it yet.
+    has_dropped: bool,
 }
 
 /// How the stream is divided, decided by its first byte.
@@ -88,7 +89,7 @@ impl StreamObserver {
             carry: Carry::new(DEFAULT_MAX_EVENT),
             watch: Watch::new(surface),
             held: Vec::new(),
-            drops_line_feed: false,
+            has_dropped: false,
         }
     }
 
@@ -117,12 +118,12 @@ impl StreamObserver {
     /// Looks at the next bytes and appends to `out` what may go to the client now. Bytes are shared,
     /// not copied; a chunk of whole events passes as it is.
     pub fn relay(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let first =
-            usize::from(std::mem::take(&mut self.drops_line_feed) && chunk.first() == Some(&b'\n'));
+        let lead = self.leading_line_feed(&chunk);
+        let mut sent = if std::mem::take(&mut self.has_dropped) { lead } else { 0 };
         let mut held = std::mem::take(&mut self.held);
-        let mut sent = first;
         let mut ends_dropped = false;
-        let whole = self.read(&chunk, |from, (end, verdict)| {
+        let end_of_last = self.read(&chunk, |from, (end, verdict)| {
+            let from = from.max(lead);
             ends_dropped = verdict == Verdict::Drop;
             if ends_dropped {
                 held.clear();
@@ -134,9 +135,9 @@ impl StreamObserver {
                 out.append(&mut held);
             }
         });
-        self.drops_line_feed = ends_dropped && whole == chunk.len() && self.awaits_line_feed();
+        let whole = end_of_last.max(lead);
+        self.has_dropped = ends_dropped && whole == chunk.len();
         self.held = held;
-        let rest_from = whole.max(sent);
         self.keep(&chunk[whole..]);
         if self.carry.is_skipping() {
             out.append(&mut self.held);
@@ -147,8 +148,8 @@ impl StreamObserver {
             if whole > sent {
                 out.push(chunk.slice(sent..whole));
             }
-            if rest_from < chunk.len() {
-                self.held.push(chunk.slice(rest_from..));
+            if whole < chunk.len() {
+                self.held.push(chunk.slice(whole..));
             }
         }
         self.watch.progress
@@ -244,7 +245,12 @@ impl StreamObserver {
         }
     }
 
-    const fn awaits_line_feed(&self) -> bool {
-        matches!(self.framing, Framing::Events(scanner) if scanner.awaits_line_feed())
+    /// One if the chunk begins with the line feed of a carriage return that ended the last event:
+    /// it shares that event's fate.
+    fn leading_line_feed(&self, chunk: &[u8]) -> usize {
+        let Framing::Events(scanner) = self.framing else { return 0 };
+        let is_between_events = self.held.is_empty() && !self.carry.is_open();
+        let follows = scanner.awaits_line_feed() && is_between_events;
+        usize::from(follows && chunk.first() == Some(&b'\n'))
     }
 }

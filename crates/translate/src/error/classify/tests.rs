@@ -5,6 +5,7 @@ fn kind(dialect: Dialect, status: u16, body: &str) -> FaultKind {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn faults_are_told_apart() {
     use Dialect::{ChatCompletions as Chat, GenerateContent as Gemini, Messages};
     let cases = [
