@@ -10,13 +10,17 @@ mod backup;
 mod change;
 mod config;
 mod error;
+mod event;
 mod ingest;
+mod number;
 mod once;
 mod open;
 mod pool;
 mod redact;
 mod requests;
 mod sealed;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::sync::Arc;

@@ -97,12 +97,6 @@ pub enum StoreError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A number does not fit the database's integers.
-    #[error("{what} is too large to be stored")]
-    TooLarge {
-        /// Which number.
-        what: &'static str,
-    },
     /// Sealing or unsealing failed.
     #[error("a secret cannot be sealed or opened")]
     Seal(#[from] SealError),

@@ -48,7 +48,20 @@ macro_rules! within {
     };
 }
 
-pub(super) use {reading, within};
+/// Runs one statement inside a transaction, and gives the number of rows that it touched.
+macro_rules! execute {
+    ($tx:expr, $query:expr) => {
+        $crate::store::pool::within!($tx, |connection| {
+            $query
+                .execute(connection)
+                .await
+                .map_err($crate::store::StoreError::from)?
+                .rows_affected()
+        })
+    };
+}
+
+pub(super) use {execute, reading, within};
 
 impl Store {
     /// Begins a transaction that writes. Its first statement must be a write: in `PostgreSQL` that is

@@ -5,7 +5,21 @@ use std::{fmt, str::FromStr};
 use bitrouter_metering::{Micros, Tokens};
 use uuid::Uuid;
 
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Store, StoreError,
+    event::{EventRow, columns},
+    pool::reading,
+};
+
+/// A parameter that is NULL filters nothing. The casts tell `PostgreSQL` the type.
+macro_rules! filters {
+    () => {
+        "AND (CAST($3 AS TEXT) IS NULL OR user_id = $3) \
+         AND (CAST($4 AS TEXT) IS NULL OR requested_model = $4 OR model = $4) \
+         AND (CAST($5 AS TEXT) IS NULL OR provider = $5) \
+         AND (CAST($6 AS TEXT) IS NULL OR outcome = $6)"
+    };
+}
 
 /// One request. Texts are empty where there is nothing to say.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,6 +192,25 @@ pub struct StoredUsage {
     pub entry: Vec<u8>,
 }
 
+const FIRST: &str = "";
+
+const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM usage_event WHERE event_id < $1 AND event_id >= $2 ",
+    filters!(),
+    " ORDER BY event_id DESC LIMIT $7",
+);
+// Apart, so that it can use the index over keys.
+const LIST_OF_KEY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM usage_event WHERE event_id < $1 AND event_id >= $2 ",
+    filters!(),
+    " AND key_id = $8 ORDER BY event_id DESC LIMIT $7",
+);
+const SELECT: &str = concat!("SELECT entry, ", columns!(), " FROM usage_event WHERE event_id = $1");
+
 impl Store {
     /// Requests, the newest first.
     pub async fn requests(
@@ -185,11 +218,60 @@ impl Store {
         filter: &RequestFilter,
         limit: u32,
     ) -> Result<Vec<UsageRecord>, StoreError> {
-        todo!()
+        let sql = if filter.key_id.is_some() { LIST_OF_KEY } else { LIST };
+        let before = filter.before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+        let since = filter.since_ms.map_or_else(|| FIRST.to_owned(), first_id_of);
+        let rows: Vec<EventRow> = reading!(self, |pool| {
+            let mut query = sqlx::query_as(sql)
+                .bind(before)
+                .bind(since)
+                .bind(filter.user_id.as_deref())
+                .bind(filter.model.as_deref())
+                .bind(filter.provider.as_deref())
+                .bind(filter.outcome.map(Outcome::as_str))
+                .bind(i64::from(limit));
+            if let Some(key) = filter.key_id.as_deref() {
+                query = query.bind(key);
+            }
+            query.fetch_all(pool).await?
+        });
+        rows.into_iter().map(UsageRecord::try_from).collect()
     }
 
     /// One request, if it is there.
     pub async fn request(&self, id: Uuid) -> Result<Option<StoredUsage>, StoreError> {
-        todo!()
+        let row: Option<EntryRow> = reading!(self, |pool| sqlx::query_as(SELECT)
+            .bind(id.to_string())
+            .fetch_optional(pool)
+            .await?);
+        row.map(|row| Ok(StoredUsage { record: row.event.try_into()?, entry: row.entry }))
+            .transpose()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    entry: Vec<u8>,
+    #[sqlx(flatten)]
+    event: EventRow,
+}
+
+/// The least `UUIDv7` of a millisecond.
+pub(super) fn first_id_of(unix_ms: u64) -> String {
+    let ms = u128::from(unix_ms & ((1 << 48) - 1));
+    Uuid::from_u128((ms << 80) | (0x7 << 76) | (0x2 << 62)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_millisecond_comes_before_its_others() {
+        let at = |ms: u64| {
+            uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid().to_string()
+        };
+        assert!(first_id_of(1_700_000_000_000) <= at(1_700_000_000_000));
+        assert!(first_id_of(1_700_000_000_000) > at(1_699_999_999_999));
     }
 }
