@@ -244,7 +244,7 @@ mod tests {
         let sealed = keys.seal(PLACE, b"sk-secret").unwrap();
         let mut body = sealed.clone();
         body.body[NONCE_LEN] ^= 1;
-        let mut dek = sealed.clone();
+        let mut dek = sealed;
         dek.dek.truncate(5);
         for bad in [body, dek] {
             assert!(matches!(keys.open(PLACE, &bad), Err(SealError::Refused)));

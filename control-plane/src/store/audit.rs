@@ -150,7 +150,7 @@ pub(super) struct Entry<'a> {
 /// Writes the audit row of a change within the change's transaction.
 pub(super) async fn append_audit(tx: &mut Tx, entry: Entry<'_>) -> Result<(), StoreError> {
     let (seq, prev_hash): (i64, Vec<u8>) =
-        within!(tx, |connection| { sqlx::query_as(ADVANCE_HEAD).fetch_one(connection).await? });
+        within!(tx, |connection| sqlx::query_as(ADVANCE_HEAD).fetch_one(connection).await?);
     let mut row = ChainedRow {
         seq,
         revision: number::stored(entry.revision.0),

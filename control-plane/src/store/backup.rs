@@ -1,6 +1,6 @@
 //! Backups: one portable file for both databases, JSON lines of typed rows.
 
-mod table;
+pub(super) mod table;
 
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as
 use self::table::{Cell, TABLES, Table};
 use crate::store::{
     Store, StoreError,
+    change::lock_revision,
     open::schema_version,
     pool::{Tx, execute, within},
 };
@@ -51,7 +52,7 @@ const VERSION: u64 = 1;
 const TAKEN: &str = "\
     SELECT (SELECT current FROM revision) + (SELECT COUNT(*) FROM sealed) \
     + (SELECT COUNT(*) FROM admin_token) + (SELECT COUNT(*) FROM usage_log)";
-// Makes concurrent writers wait, and is the first statement of the transaction.
+// The rows that the schema starts with.
 const CLEAR: [&str; 3] =
     ["DELETE FROM revision", "DELETE FROM audit_head", "DELETE FROM usage_retention"];
 const KEK_IDS: &str = "SELECT DISTINCT kek_id FROM sealed ORDER BY kek_id";
@@ -115,6 +116,7 @@ impl Store {
         from: &mut (dyn AsyncBufRead + Send + Unpin),
     ) -> Result<u64, BackupError> {
         let mut tx = self.begin_write().await?;
+        lock_revision(&mut tx).await?;
         let taken: i64 = within!(&mut tx, |connection| {
             sqlx::query_scalar(TAKEN).fetch_one(connection).await.map_err(StoreError::from)?
         });

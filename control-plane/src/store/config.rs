@@ -144,7 +144,7 @@ impl Store {
 /// The current revision, and the one from which on changes are retained.
 async fn select_revision(tx: &mut Tx) -> Result<(Revision, Revision), StoreError> {
     let (current, from): (i64, i64) =
-        within!(tx, |connection| { sqlx::query_as(SELECT_REVISION).fetch_one(connection).await? });
+        within!(tx, |connection| sqlx::query_as(SELECT_REVISION).fetch_one(connection).await?);
     Ok((Revision(number::loaded(current)), Revision(number::loaded(from))))
 }
 

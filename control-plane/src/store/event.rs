@@ -159,6 +159,7 @@ async fn insert_many<'a>(
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns that it has")]
 pub(super) struct EventRow {
     event_id: String,
     start_us: i64,

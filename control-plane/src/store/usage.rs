@@ -209,14 +209,14 @@ impl Store {
     /// Deletes up to `limit` requests that started before the hour of `before_ms`, and says how
     /// many; the sums are kept. Call it until it says zero.
     pub async fn prune_requests(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
-        let before_s = hour_of(before_ms / 1000);
+        let kept_from_s = hour_of(before_ms / 1000);
         let mut tx = self.begin_write().await?;
-        execute!(&mut tx, sqlx::query(SET_KEPT_FROM).bind(number::stored(before_s)));
+        execute!(&mut tx, sqlx::query(SET_KEPT_FROM).bind(number::stored(kept_from_s)));
         let deleted = execute!(
             &mut tx,
             sqlx::query(DELETE_REQUESTS)
-                .bind(first_id_of(before_s.saturating_mul(1000)))
-                .bind(number::stored(before_s.saturating_mul(1_000_000)))
+                .bind(first_id_of(kept_from_s.saturating_mul(1000)))
+                .bind(number::stored(kept_from_s.saturating_mul(1_000_000)))
                 .bind(i64::from(limit))
         );
         tx.commit().await?;

@@ -27,6 +27,10 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts a server; `None` if `PostgreSQL` is not installed on this machine.
+    ///
+    /// # Errors
+    ///
+    /// If it is installed but does not start.
     pub fn start() -> anyhow::Result<Option<Self>> {
         let Some(binaries) = find_binaries() else { return Ok(None) };
         let as_user = ServerUser::of_this_process()?;

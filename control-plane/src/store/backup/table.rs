@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 /// A table, as a backup has it.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) columns: &'static [Column],
+pub(in crate::store) struct Table {
+    pub(in crate::store) name: &'static str,
+    pub(in crate::store) columns: &'static [Column],
 }
 
 /// A column: its name and what it holds. Any of them may be NULL.
-pub(super) struct Column {
+pub(in crate::store) struct Column {
     name: &'static str,
     holds: Holds,
 }
@@ -25,7 +25,7 @@ enum Holds {
 }
 
 /// A value on its way into the database.
-pub(super) enum Cell {
+pub(in crate::store) enum Cell {
     Text(Option<String>),
     Number(Option<i64>),
     Truth(Option<bool>),
@@ -47,7 +47,7 @@ const fn bytes(name: &'static str) -> Column {
 
 /// Every table but the idempotency keys, which are worth nothing after a restore. The single rows
 /// that the schema starts with come first.
-pub(super) const TABLES: &[Table] = &[
+pub(in crate::store) const TABLES: &[Table] = &[
     Table { name: "revision", columns: &[number("id"), number("current"), number("changes_from")] },
     Table { name: "audit_head", columns: &[number("id"), number("seq"), bytes("hash")] },
     Table { name: "usage_retention", columns: &[number("id"), number("kept_from_s")] },
@@ -182,32 +182,39 @@ pub(super) const TABLES: &[Table] = &[
 
 /// Tables that are in no backup, and why.
 #[cfg(test)]
-pub(super) const LEFT_OUT: &[&str] = &[
+pub(in crate::store) const LEFT_OUT: &[&str] = &[
     "idempotency_key",  // short-lived
     "_sqlx_migrations", // the schema is the restoring version's own
 ];
 
 impl Table {
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
+    pub(in crate::store) fn named(name: &str) -> Option<&'static Self> {
         TABLES.iter().find(|table| table.name == name)
     }
 
-    pub(super) fn select(&self) -> String {
+    pub(in crate::store) fn select(&self) -> String {
         format!("SELECT {} FROM {}", self.column_names(), self.name)
     }
 
-    pub(super) fn insert(&self) -> String {
+    pub(in crate::store) fn insert(&self) -> String {
         let places: Vec<String> = (1..=self.columns.len()).map(|n| format!("${n}")).collect();
         let (names, places) = (self.column_names(), places.join(", "));
         format!("INSERT INTO {} ({names}) VALUES ({places})", self.name)
     }
 
+    pub(in crate::store) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.name)
+    }
+
     fn column_names(&self) -> String {
-        self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+        self.names().collect::<Vec<_>>().join(", ")
     }
 
     /// A row as a JSON object, in the order of columns; bytes are base64.
-    pub(super) fn encode<'r, R>(&self, row: &'r R) -> Result<Map<String, Value>, sqlx::Error>
+    pub(in crate::store) fn encode<'r, R>(
+        &self,
+        row: &'r R,
+    ) -> Result<Map<String, Value>, sqlx::Error>
     where
         R: Row,
         usize: ColumnIndex<R>,
@@ -234,7 +241,7 @@ impl Table {
 
     /// The cells of a row, or the name of the column that does not fit. A column that the backup
     /// does not have is NULL: the database refuses that where it must not be.
-    pub(super) fn decode(&self, row: &Map<String, Value>) -> Result<Vec<Cell>, String> {
+    pub(in crate::store) fn decode(&self, row: &Map<String, Value>) -> Result<Vec<Cell>, String> {
         if let Some(unknown) =
             row.keys().find(|name| !self.columns.iter().any(|column| column.name == *name))
         {
