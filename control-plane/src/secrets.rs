@@ -79,7 +79,8 @@ impl SealingKeys {
         Ok(Self { keys: vec![SealingKey::generate()?] })
     }
 
-    /// Puts a newly drawn key first; the others still open what they sealed.
+    /// Puts a newly drawn key first; the others still open what they sealed. Save the keys before
+    /// anything is sealed with it.
     pub fn rotate(&mut self) -> Result<(), SealError> {
         self.keys.insert(0, SealingKey::generate()?);
         Ok(())

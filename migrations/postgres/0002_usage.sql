@@ -1,6 +1,8 @@
+-- Texts compare by code point, as in SQLite, whatever the locale of the server is.
+
 -- How far the log of each data plane is stored.
 CREATE TABLE usage_log (
-    log_id TEXT PRIMARY KEY,
+    log_id TEXT COLLATE "C" PRIMARY KEY,
     acked_seq BIGINT NOT NULL,
     tail_hash BYTEA NOT NULL,
     session_epoch BIGINT NOT NULL,
@@ -10,16 +12,16 @@ CREATE TABLE usage_log (
 
 -- One row per request. Ids are UUIDv7: their order is the order of time. Empty texts: nothing to say.
 CREATE TABLE usage_event (
-    event_id TEXT PRIMARY KEY,
+    event_id TEXT COLLATE "C" PRIMARY KEY,
     start_us BIGINT NOT NULL,
-    key_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    requested_model TEXT NOT NULL,
-    route TEXT NOT NULL,
-    dialect TEXT NOT NULL,
+    key_id TEXT COLLATE "C" NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
+    requested_model TEXT COLLATE "C" NOT NULL,
+    route TEXT COLLATE "C" NOT NULL,
+    dialect TEXT COLLATE "C" NOT NULL,
     streamed BOOLEAN NOT NULL,
-    provider TEXT NOT NULL,
-    model TEXT NOT NULL,
+    provider TEXT COLLATE "C" NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
     attempts BIGINT NOT NULL,
     input_uncached BIGINT NOT NULL,
     cache_read BIGINT NOT NULL,
@@ -34,9 +36,9 @@ CREATE TABLE usage_event (
     unpriced BOOLEAN NOT NULL,
     usage_unknown BOOLEAN NOT NULL,
     anomaly BOOLEAN NOT NULL,
-    outcome TEXT NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
     status BIGINT NOT NULL,
-    error_code TEXT NOT NULL,
+    error_code TEXT COLLATE "C" NOT NULL,
     duration_ms BIGINT NOT NULL,
     ttft_ms BIGINT,
     entry BYTEA NOT NULL
@@ -45,7 +47,7 @@ CREATE INDEX usage_event_key ON usage_event (key_id, event_id);
 
 -- Entries of a log that the version which took them in did not understand.
 CREATE TABLE usage_unread (
-    log_id TEXT NOT NULL,
+    log_id TEXT COLLATE "C" NOT NULL,
     seq BIGINT NOT NULL,
     entry BYTEA NOT NULL,
     PRIMARY KEY (log_id, seq)
@@ -54,11 +56,11 @@ CREATE TABLE usage_unread (
 -- Sums by the hour; they outlive the requests.
 CREATE TABLE usage_hour (
     hour_s BIGINT NOT NULL,
-    key_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    model TEXT NOT NULL,
-    route TEXT NOT NULL,
+    key_id TEXT COLLATE "C" NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
+    provider TEXT COLLATE "C" NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
+    route TEXT COLLATE "C" NOT NULL,
     requests BIGINT NOT NULL,
     errors BIGINT NOT NULL,
     input_uncached BIGINT NOT NULL,

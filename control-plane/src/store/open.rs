@@ -83,10 +83,11 @@ async fn open_sqlite(path: &Path) -> Result<Pool, Failure> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(BUSY)
-        .optimize_on_close(true, None);
-    let write: SqlitePool =
-        SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        .busy_timeout(BUSY);
+    let write: SqlitePool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone().optimize_on_close(true, None))
+        .await?;
     SQLITE.run(&write).await?;
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)

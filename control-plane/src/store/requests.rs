@@ -219,7 +219,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<UsageRecord>, StoreError> {
         let sql = if filter.key_id.is_some() { LIST_OF_KEY } else { LIST };
-        let before = filter.before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+        let before = filter.before.unwrap_or(Uuid::max()).to_string();
         let since = filter.since_ms.map_or_else(|| FIRST.to_owned(), first_id_of);
         let rows: Vec<EventRow> = reading!(self, |pool| {
             let mut query = sqlx::query_as(sql)

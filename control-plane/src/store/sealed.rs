@@ -121,7 +121,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let stored = select_sealed(tx, kind.as_str(), id, SECRET).await?;
         let version = match stored {
-            Some(row) if self.open_secret(&row)? == *secret => return Ok(false),
+            // One that no longer opens is replaced, too.
+            Some(row) if self.open_secret(&row).is_ok_and(|stored| stored == *secret) => {
+                return Ok(false);
+            }
             Some(row) => number::loaded(row.version) + 1,
             None => 1,
         };

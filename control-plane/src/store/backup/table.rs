@@ -45,8 +45,7 @@ const fn bytes(name: &'static str) -> Column {
     Column { name, holds: Holds::Bytes }
 }
 
-/// Every table but the idempotency keys, which are worth nothing after a restore. The single rows
-/// that the schema starts with come first.
+/// Every table of the schema.
 pub(in crate::store) const TABLES: &[Table] = &[
     Table { name: "revision", columns: &[number("id"), number("current"), number("changes_from")] },
     Table { name: "audit_head", columns: &[number("id"), number("seq"), bytes("hash")] },
@@ -105,6 +104,10 @@ pub(in crate::store) const TABLES: &[Table] = &[
             number("created_at_ms"),
             number("revoked_at_ms"),
         ],
+    },
+    Table {
+        name: "idempotency_key",
+        columns: &[text("id"), bytes("request_hash"), number("expires_at_ms")],
     },
     Table {
         name: "usage_log",
@@ -183,7 +186,6 @@ pub(in crate::store) const TABLES: &[Table] = &[
 /// Tables that are in no backup, and why.
 #[cfg(test)]
 pub(in crate::store) const LEFT_OUT: &[&str] = &[
-    "idempotency_key",  // short-lived
     "_sqlx_migrations", // the schema is the restoring version's own
 ];
 

@@ -27,6 +27,8 @@ pub(super) async fn secrets_are_sealed_and_come_back(store: Store) {
     // A ciphertext that is moved to another account does not open.
     tamper(&store, "UPDATE sealed SET dek = (SELECT dek FROM sealed WHERE row_id = 'p/a'), body = (SELECT body FROM sealed WHERE row_id = 'p/a') WHERE row_id = 'p/b'").await;
     assert!(matches!(store.secret_of("p/b").await, Err(StoreError::Seal(_))));
+    commit(&store, vec![put(account("p/b", Some("sk-two")), Expect::Any)]).await.unwrap();
+    assert_eq!(store.secret_of("p/b").await.unwrap().unwrap().expose(), "sk-two");
     commit(&store, vec![delete(Kind::Account, "p/b", Expect::Any)]).await.unwrap();
     assert_eq!(store.secret_of("p/b").await.unwrap(), None);
 

@@ -168,7 +168,10 @@ pub(super) async fn a_hundred_parallel_batches_are_all_stored_once(store: Store)
         // Ten logs, each batch sent by ten at once.
         async move { store.ingest(&batch(n % 10, 1, 5), NOW).await.unwrap() }
     });
-    let stored = futures::future::join_all(batches).await;
+    let reads = (0..20).map(|_| store.usage_totals());
+    let (stored, read) =
+        tokio::join!(futures::future::join_all(batches), futures::future::join_all(reads));
+    assert!(read.iter().all(Result::is_ok), "readers are not locked out: {read:?}");
     assert!(stored.iter().all(|ingested| ingested.acked_seq == 5 && !ingested.quarantined));
     assert_eq!(stored.iter().map(|ingested| ingested.inserted).sum::<u64>(), 50);
     assert_eq!(requests(&store).await, 50);
