@@ -119,18 +119,46 @@ impl ApiError {
         let failed = json!({
             "type": "response.failed",
             "sequence_number": position.next_sequence.saturating_add(1),
-            "response": {
-                "id": position.response_id,
-                "object": "response",
-                "status": "failed",
-                "model": position.model,
-                "error": {"code": self.code, "message": self.message},
-                "incomplete_details": null,
-                "output": [],
-                "usage": null,
-            },
+            "response": self.failed_response(position),
         });
         push_frame(out, Some("response.failed"), &failed);
+    }
+
+    /// A response object with every field that readers require, as far as anything is known of it.
+    fn failed_response(&self, position: &StreamPosition) -> Value {
+        json!({
+            "id": position.response_id.as_deref().unwrap_or(""),
+            "object": "response",
+            "created_at": 0,
+            "completed_at": null,
+            "status": "failed",
+            "error": {"code": self.code, "message": self.message},
+            "incomplete_details": null,
+            "instructions": null,
+            "max_output_tokens": null,
+            "max_tool_calls": null,
+            "metadata": {},
+            "model": position.model.as_deref().unwrap_or(""),
+            "output": [],
+            "parallel_tool_calls": true,
+            "previous_response_id": null,
+            "prompt_cache_key": null,
+            "reasoning": null,
+            "safety_identifier": null,
+            "background": false,
+            "store": false,
+            "frequency_penalty": 0,
+            "presence_penalty": 0,
+            "temperature": 1,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_logprobs": 0,
+            "top_p": 1,
+            "truncation": "disabled",
+            "service_tier": "default",
+            "usage": null,
+        })
     }
 }
 

@@ -42,9 +42,55 @@ pub struct StreamObserver {
     framing: Framing,
     carry: Carry,
     watch: Watch,
-    held: Vec<Bytes>,
+    held: Held,
     /// The last event was dropped, and nothing came after it yet.
     has_dropped: bool,
+}
+
+/// What has come of an event that has not ended. Large pieces are shared, small ones are joined, so
+/// that an event that comes byte by byte does not cost many times its size.
+#[derive(Debug, Default)]
+struct Held {
+    pieces: Vec<Bytes>,
+    small: Vec<u8>,
+}
+
+impl Held {
+    const SMALL: usize = 512;
+
+    fn push(&mut self, piece: Bytes) {
+        if piece.len() < Self::SMALL {
+            self.small.extend_from_slice(&piece);
+        } else {
+            self.join();
+            self.pieces.push(piece);
+        }
+    }
+
+    fn release(&mut self, out: &mut Vec<Bytes>) {
+        self.join();
+        out.append(&mut self.pieces);
+    }
+
+    fn clear(&mut self) {
+        self.pieces.clear();
+        self.small.clear();
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.small.is_empty()
+    }
+
+    fn into_pieces(mut self) -> Vec<Bytes> {
+        self.join();
+        self.pieces
+    }
+
+    fn join(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(Bytes::from(std::mem::take(&mut self.small)));
+        }
+    }
 }
 
 /// How the stream is divided, decided by its first byte.
@@ -88,7 +134,7 @@ impl StreamObserver {
             framing: Framing::Undecided,
             carry: Carry::new(DEFAULT_MAX_EVENT),
             watch: Watch::new(surface),
-            held: Vec::new(),
+            held: Held::default(),
             has_dropped: false,
         }
     }
@@ -132,7 +178,7 @@ impl StreamObserver {
                 }
                 sent = end;
             } else {
-                out.append(&mut held);
+                held.release(out);
             }
         });
         let whole = end_of_last.max(lead);
@@ -140,7 +186,7 @@ impl StreamObserver {
         self.held = held;
         self.keep(&chunk[whole..]);
         if self.carry.is_skipping() {
-            out.append(&mut self.held);
+            self.held.release(out);
             out.push(chunk.slice(sent..));
         } else if sent == 0 && whole == chunk.len() {
             out.push(chunk);
@@ -210,7 +256,7 @@ impl StreamObserver {
         };
         let rest = match outcome {
             StreamOutcome::Truncated => Vec::new(),
-            StreamOutcome::Complete | StreamOutcome::Failed(_) => self.held,
+            StreamOutcome::Complete | StreamOutcome::Failed(_) => self.held.into_pieces(),
         };
         StreamEnd { outcome, observed: self.watch.observed, rest }
     }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use super::*;
 
@@ -102,4 +102,23 @@ fn every_kind_has_a_word_in_every_dialect() {
             assert!(value["error"].is_object(), "{kind:?} {dialect}");
         }
     }
+}
+
+#[test]
+fn errors_look_like_this() {
+    let position = StreamPosition {
+        next_sequence: 3,
+        response_id: Some("resp_1".to_owned()),
+        model: Some("m".to_owned()),
+        ..StreamPosition::default()
+    };
+    let mut shown = String::new();
+    for dialect in Dialect::ALL {
+        let body = error().body(dialect);
+        let frames = error().frames(dialect, &position);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let (body, frames) = (text(&body), text(&frames));
+        write!(shown, "== {dialect}\n{body}\n-- stream\n{frames}").unwrap();
+    }
+    insta::assert_snapshot!(shown);
 }
