@@ -1,8 +1,29 @@
 //! The whole way from texts to a document.
 
+use std::path::Path;
+
+use bitrouter_catalog::Catalog;
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
-use crate::{document::Document, env::Environment, report::Problem};
+use crate::{
+    check::{self, Unset},
+    context::Context,
+    document::Document,
+    env::Environment,
+    later,
+    provider::{self, Declared},
+    raw::{File, Manifest},
+    report::{Place, Problem, Report},
+    route,
+    schema::{MANIFEST, SCHEMA},
+    settings, substitute, yaml,
+};
+
+/// The port of model traffic unless something else is said.
+const DEFAULT_PORT: u16 = 4356;
 
 /// Everything that a configuration is made from.
 #[derive(Clone, Debug, Default)]
@@ -70,4 +91,125 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What works, but not as somebody may expect.
     pub warnings: Vec<Problem>,
+}
+
+/// Loads a configuration: every text is read, `${VAR}` is filled in, the form is checked against the
+/// schema, and what is left is resolved and validated. All problems are found in one go.
+pub fn load(sources: &Sources, catalog: &Catalog) -> Loaded {
+    let mut report = Report::default();
+    let mut unset = Unset::new();
+    let (file, root, is_sound) = read_main(sources, &mut report, &mut unset);
+    let mut declared: IndexMap<String, Declared> = IndexMap::new();
+    let section = root.key("providers");
+    for (id, raw) in file.providers.iter().flatten() {
+        declared.insert(id.clone(), Declared { raw: raw.clone(), place: section.key(id) });
+    }
+    for manifest in &sources.manifests {
+        read_manifest(manifest, sources, &mut declared, &mut report, &mut unset);
+    }
+    let listen = file.server.as_ref().and_then(|server| settings::listen(server.listen.as_ref()?));
+    let own_port = listen.map_or(DEFAULT_PORT, |address| address.port());
+    let environment = &sources.environment;
+    let mut cx = Context { environment, catalog, report, unset, own_port, not_active: Vec::new() };
+    let document = is_sound.then(|| document(&mut cx, &file, &root, &declared, sources));
+    let (problems, warnings) = cx.report.finish();
+    let document = document.filter(|_| problems.is_empty());
+    Loaded { document, problems, warnings }
+}
+
+fn document(
+    cx: &mut Context<'_>,
+    file: &File,
+    root: &Place,
+    declared: &IndexMap<String, Declared>,
+    sources: &Sources,
+) -> Document {
+    let no_server = crate::raw::server::Server::default();
+    let server = file.server.as_ref().unwrap_or(&no_server);
+    let server = settings::server(cx, server, &root.key("server"));
+    let database_url = file
+        .database
+        .as_ref()
+        .and_then(|database| settings::database(cx, database, &root.key("database")));
+    let inherits = file.inherit_defaults.unwrap_or(true);
+    let (discovered, elsewhere) = (&sources.discovered, &sources.known_providers);
+    let mut providers = provider::providers(cx, declared, discovered, inherits, elsewhere);
+    let no_routes = IndexMap::new();
+    let routes = file.models.as_ref().unwrap_or(&no_routes);
+    let routes = route::routes(cx, routes, &mut providers, &root.key("models"));
+    let (no_presets, no_variants) = (IndexMap::new(), IndexMap::new());
+    let presets = file.presets.as_ref().unwrap_or(&no_presets);
+    let presets = route::presets(cx, presets, &providers, &routes, &root.key("presets"));
+    let variants = file.variants.as_ref().unwrap_or(&no_variants);
+    let variants = route::variants(cx, variants, &providers, &root.key("variants"));
+    let names: Vec<String> = routes.iter().map(|it| it.id.clone()).collect();
+    later::sections(cx, file, &providers, &names, root);
+    Document {
+        server,
+        database_url,
+        providers: providers.entries,
+        accounts: providers.accounts,
+        routes,
+        presets,
+        variants,
+        not_active: std::mem::take(&mut cx.not_active),
+    }
+}
+
+/// Reads the main text. The last part of the answer is false if the text is no YAML at all: then
+/// nothing that it declares is known, and looking further would only find consequences.
+fn read_main(sources: &Sources, report: &mut Report, unset: &mut Unset) -> (File, Place, bool) {
+    let Some(main) = &sources.main else {
+        return (File::default(), Place::nowhere(""), true);
+    };
+    let root = Place::root(report.add_text(&main.path));
+    let file = decode(&main.text, &SCHEMA, &root, &sources.environment, report, unset);
+    let is_sound = file.is_some();
+    (file.unwrap_or_default(), root, is_sound)
+}
+
+fn read_manifest(
+    manifest: &SourceText,
+    sources: &Sources,
+    declared: &mut IndexMap<String, Declared>,
+    report: &mut Report,
+    unset: &mut Unset,
+) {
+    let root = Place::root(report.add_text(&manifest.path));
+    let decoded: Option<Manifest> =
+        decode(&manifest.text, &MANIFEST, &root, &sources.environment, report, unset);
+    let Some(Manifest { id, provider }) = decoded else { return };
+    let stem = Path::new(&manifest.path).file_stem().and_then(|stem| stem.to_str());
+    let Some(id) = id.or_else(|| stem.map(str::to_owned)) else {
+        report.problem(&root, "`id` is missing", None);
+        return;
+    };
+    if declared.contains_key(&id) {
+        let hint = "a provider is declared either in the file or by one manifest".to_owned();
+        report.problem(&root, format!("the provider `{id}` is declared twice"), Some(hint));
+    } else {
+        declared.insert(id, Declared { raw: provider, place: root });
+    }
+}
+
+/// From text to a raw type: what does not fit is reported and left out.
+fn decode<T: DeserializeOwned>(
+    text: &str,
+    schema: &Value,
+    root: &Place,
+    environment: &Environment,
+    report: &mut Report,
+    unset: &mut Unset,
+) -> Option<T> {
+    let mut node = yaml::read(text, root, report)?;
+    node.locate(root, report);
+    substitute::substitute(&mut node, root, environment, report);
+    unset.extend(check::check(&mut node, schema, root, report));
+    match serde_json::from_value(node.to_json()) {
+        Ok(raw) => Some(raw),
+        Err(error) => {
+            report.problem(root, format!("cannot be read: {error}"), None);
+            None
+        }
+    }
 }

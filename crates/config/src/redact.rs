@@ -28,8 +28,7 @@ pub(crate) const REDACTED: &str = "[redacted]";
 pub(crate) fn database_url(text: &str) -> String {
     match Url::parse(text) {
         Ok(parsed) if parsed.password().is_some() => url(&parsed).to_string(),
-        Ok(_) => text.to_owned(),
         Err(_) if text.contains('@') => REDACTED.to_owned(),
-        Err(_) => text.to_owned(),
+        Ok(_) | Err(_) => text.to_owned(),
     }
 }

@@ -150,6 +150,19 @@ impl Report {
         }
     }
 
+    /// Adds the problem of a variable that is not set where a value is required.
+    pub(crate) fn required_variable(&mut self, variable: &str, place: &Place) {
+        let hint = format!("set it, or write `${{{variable}:-default}}`");
+        let message = format!("the variable `{variable}` is not set, and a value is required here");
+        self.problem(place, message, Some(hint));
+    }
+
+    /// True if something is wrong with exactly this value.
+    pub(crate) fn has_problem(&self, place: &Place) -> bool {
+        let file = place.text.and_then(|text| self.files.get(text));
+        self.problems.iter().any(|it| it.path == place.path && Some(&it.file) == file)
+    }
+
     /// Problems and warnings, each in the order of the texts.
     pub(crate) fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
         let order: HashMap<String, usize> =

@@ -116,10 +116,8 @@ pub struct Control {
 /// How providers are dialled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Upstream {
-    /// The HTTP proxy to go through. Absent: the caller looks at `HTTPS_PROXY`. May hold a
-    /// credential: show it only through [`Upstream::shown_proxy`].
-    #[serde(serialize_with = "serialize_proxy")]
-    pub proxy: Option<Url>,
+    /// The HTTP proxy to go through. Absent: the caller looks at `HTTPS_PROXY`.
+    pub proxy: Option<ProxyUrl>,
     /// Hosts, domains and networks that are reached directly.
     pub no_proxy: Vec<String>,
     /// PEM files whose certificates are trusted besides the well-known ones.
@@ -128,15 +126,32 @@ pub struct Upstream {
     pub timeouts: Timeouts,
 }
 
-impl Upstream {
-    /// The proxy without its credential.
-    pub fn shown_proxy(&self) -> Option<Url> {
-        self.proxy.as_ref().map(crate::redact::url)
+/// The URL of a proxy. May hold a credential, which is never shown.
+#[derive(Clone, PartialEq)]
+pub struct ProxyUrl(Url);
+
+impl ProxyUrl {
+    /// Takes the URL in.
+    pub const fn new(url: Url) -> Self {
+        Self(url)
+    }
+
+    /// Gives the URL out, to be dialled.
+    pub const fn expose(&self) -> &Url {
+        &self.0
     }
 }
 
-fn serialize_proxy<S: serde::Serializer>(proxy: &Option<Url>, out: S) -> Result<S::Ok, S::Error> {
-    proxy.as_ref().map(crate::redact::url).serialize(out)
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(crate::redact::url(&self.0).as_str())
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        crate::redact::url(&self.0).serialize(out)
+    }
 }
 
 /// Ends and limits of what the process keeps.

@@ -27,7 +27,7 @@ struct Reader<'a> {
     line: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// Reads one line, or as many as a quoted value spans. Comments and empty lines give nothing.
     fn assignment(&mut self) -> Result<Option<(String, String)>, &'static str> {
         let line = self.rest.lines().next().unwrap_or_default();
