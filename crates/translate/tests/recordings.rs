@@ -208,6 +208,71 @@ fn the_last_usage_of_a_recorded_stream_is_what_counts() {
 }
 
 #[test]
+fn the_usage_of_a_recorded_message_is_the_last_of_each_count() {
+    let test = "the_usage_of_a_recorded_message_is_the_last_of_each_count";
+    let Some(root) = shared(test, "fixtures") else { return };
+    let mut seen = 0;
+    for recording in recordings(&root).iter().filter(|recording| recording.is_stream) {
+        // What an advisor or a compaction used comes on top of the counts.
+        let has_more = ["advisor", "compaction"].iter().any(|kind| recording.name.contains(kind));
+        if recording.surface != Surface::Messages || has_more {
+            continue;
+        }
+        let stream = String::from_utf8_lossy(&recording.answer);
+        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        for data in stream.lines().filter_map(|line| line.strip_prefix("data:")) {
+            let Ok(event) = serde_json::from_str::<Value>(data) else { continue };
+            for usage in [&event["usage"], &event["message"]["usage"]] {
+                for (name, count) in usage.as_object().into_iter().flatten() {
+                    last.extend(count.as_u64().map(|count| (name.clone(), count)));
+                }
+            }
+        }
+        let Some(tokens) = watch(recording, usize::MAX).observed.tokens else { continue };
+        let count = |name: &str| last.get(name).copied().unwrap_or(0);
+        let input = count("input_tokens")
+            + count("cache_read_input_tokens")
+            + count("cache_creation_input_tokens");
+        let name = &recording.name;
+        assert_eq!(
+            (tokens.input_total(), tokens.output_total()),
+            (input, count("output_tokens")),
+            "{name}"
+        );
+        seen += 1;
+    }
+    assert!(seen > 50, "only {seen} messages");
+}
+
+#[test]
+fn a_recorded_stream_that_is_cut_is_never_whole() {
+    let Some(root) = shared("a_recorded_stream_that_is_cut_is_never_whole", "fixtures") else {
+        return;
+    };
+    for recording in recordings(&root).iter().filter(|recording| recording.is_stream) {
+        for part in [4, 2] {
+            let mut observer = StreamObserver::new(recording.surface);
+            let cut = &recording.answer[..recording.answer.len() / part];
+            observer.push(cut);
+            let text = String::from_utf8_lossy(cut);
+            // Some recordings are several streams joined: the first of them may be whole.
+            let ends = [
+                "finish_reason\":\"",
+                "finish_reason\": \"",
+                "finishReason",
+                "blockReason",
+                "message_stop",
+                "response.completed",
+            ];
+            let may_be_whole = ends.iter().any(|end| text.contains(end));
+            let end = observer.finish();
+            let is_whole = end.outcome == StreamOutcome::Complete;
+            assert!(!is_whole || may_be_whole, "{} at 1/{part}", recording.name);
+        }
+    }
+}
+
+#[test]
 fn no_recording_contradicts_itself() {
     let Some(root) = shared("no_recording_contradicts_itself", "fixtures") else { return };
     for recording in recordings(&root) {
