@@ -15,6 +15,8 @@ use anyhow::{Context as _, bail, ensure};
 
 /// The user that the server runs as where the tests run as root, which it refuses to be.
 const SERVER_USER: &str = "postgres";
+/// Only names the socket's file.
+const PORT: &str = "5432";
 const POLL: Duration = Duration::from_millis(20);
 const POLLS: u32 = 500;
 
@@ -57,7 +59,7 @@ impl Postgres {
     /// The URL of one of its databases.
     pub fn database_url(&self, database: &str) -> String {
         let directory = self.directory.display();
-        format!("postgres://{SERVER_USER}@localhost/{database}?host={directory}")
+        format!("postgres://{SERVER_USER}@localhost:{PORT}/{database}?host={directory}")
     }
 
     fn wait_until_ready(&mut self, binaries: &Path) -> anyhow::Result<()> {
@@ -66,7 +68,7 @@ impl Postgres {
                 bail!("PostgreSQL ended at once: {status}");
             }
             let mut probe = Command::new(binaries.join("pg_isready"));
-            probe.arg("-q").arg("-h").arg(&self.directory);
+            probe.args(["-q", "-p", PORT, "-h"]).arg(&self.directory);
             if probe.status().context("cannot run pg_isready")?.success() {
                 return Ok(());
             }
@@ -136,7 +138,7 @@ fn initialise(as_user: &ServerUser, binaries: &Path, directory: &Path) -> anyhow
 fn spawn(as_user: &ServerUser, binaries: &Path, directory: &Path) -> anyhow::Result<Child> {
     let mut server = as_user.command(&binaries.join("postgres"));
     server.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
-    server.args(["-c", "listen_addresses=", "-c", "max_connections=200"]);
+    server.args(["-p", PORT, "-c", "listen_addresses=", "-c", "max_connections=200"]);
     server.args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]);
     let log = fs::File::create(directory.join("log")).or_else(|_| fs::File::create("/dev/null"))?;
     server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
