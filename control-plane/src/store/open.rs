@@ -8,7 +8,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool, SqlitePool,
+    PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -106,9 +106,6 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 }
 
 async fn open_postgres(options: &PgConnectOptions) -> Result<Pool, Failure> {
-    // The pool would retry a refused connection for long, and then not say why.
-    let probe = tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await;
-    probe.map_err(|_| Failure::Database(sqlx::Error::PoolTimedOut))??.close().await?;
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(CONNECT)
@@ -162,28 +159,22 @@ impl Location {
     fn parse(url: &str) -> Result<Self, OpenError> {
         let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
         match scheme {
-            "sqlite" => Self::parse_sqlite(rest.strip_prefix("//").unwrap_or(rest)),
+            "sqlite" => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                Ok(Self::Sqlite(PathBuf::from(path)))
+            }
             "postgres" | "postgresql" => match PgConnectOptions::from_str(url) {
                 Ok(options) => Ok(Self::Postgres(Box::new(options))),
-                Err(_) => Err(unusable(
-                    "postgres://…",
-                    "the URL is not valid",
-                    "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters \
-                     percent-encoded",
-                )),
+                Err(_) => Err(OpenError::Unusable {
+                    database: "postgres://…".to_owned(),
+                    problem: "the URL is not valid".to_owned(),
+                    hint: "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special \
+                           characters percent-encoded"
+                        .to_owned(),
+                }),
             },
             _ => Err(OpenError::UnsupportedUrl { scheme: scheme.to_owned() }),
         }
-    }
-
-    fn parse_sqlite(rest: &str) -> Result<Self, OpenError> {
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let known = ["", "mode=rwc"].contains(&query);
-        if path.is_empty() || !known {
-            let problem = "the URL is not valid";
-            return Err(unusable(&format!("sqlite://{rest}"), problem, "write sqlite://PATH"));
-        }
-        Ok(Self::Sqlite(PathBuf::from(path)))
     }
 
     fn explain(&self, failure: Failure) -> OpenError {
@@ -205,7 +196,7 @@ impl Location {
             ),
             Failure::Database(error) => (error.to_string(), self.hint()),
         };
-        unusable(&self.to_string(), &problem, hint)
+        OpenError::Unusable { database: self.to_string(), problem, hint: hint.to_owned() }
     }
 
     fn hint(&self) -> &'static str {
@@ -214,9 +205,4 @@ impl Location {
             Self::Postgres(_) => "check that the server runs, and the user, password and database",
         }
     }
-}
-
-fn unusable(database: &str, problem: &str, hint: &str) -> OpenError {
-    let [database, problem, hint] = [database, problem, hint].map(str::to_owned);
-    OpenError::Unusable { database, problem, hint }
 }

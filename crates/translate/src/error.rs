@@ -8,11 +8,9 @@ use std::time::Duration;
 
 mod classify;
 mod draw;
-mod retry_after;
 
-pub use classify::{FaultKind, Retry, UpstreamFault, classify};
+pub use classify::{FaultKind, Retry, UpstreamFault, classify, parse_retry_after};
 pub use draw::{ArrayPosition, CONTENT_TYPE_JSON, StreamPosition};
-pub use retry_after::parse_retry_after;
 
 /// What kind of failure an error is; each dialect has its own word for it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -61,9 +61,6 @@ pub struct RequestRow {
     /// What the client spoke. Absent: it was refused before that was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
-    /// What was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Operation>,
     /// True if a stream was asked for.
     pub streamed: bool,
     /// How it ended.
@@ -97,6 +94,9 @@ pub struct RequestDetail {
     /// The request, in short.
     #[serde(flatten)]
     pub row: RequestRow,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// The client's session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,

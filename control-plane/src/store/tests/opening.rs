@@ -21,25 +21,6 @@ async fn other_databases_are_refused() {
     assert_eq!(refused("mysql://root:secret@localhost/x").await, expected);
     assert!(refused("/some/path").await.contains("use sqlite://PATH"));
     assert!(!refused("postgres://u:secret@:x:y/z").await.contains("secret"));
-    assert!(refused("sqlite://a.db?mode=memory").await.contains("write sqlite://PATH"));
-    assert!(refused("sqlite://").await.contains("write sqlite://PATH"));
-}
-
-#[tokio::test]
-async fn a_server_that_is_not_there_is_named() {
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = refused(&format!("postgres://u:secret@127.0.0.1:{port}/x")).await;
-    assert!(error.contains(&format!("postgres://127.0.0.1:{port}/x")), "{error}");
-    assert!(error.contains("check that the server runs") && !error.contains("secret"), "{error}");
-}
-
-#[tokio::test]
-async fn the_url_may_say_that_the_file_is_to_be_made() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}?mode=rwc", directory.path().join("a.db").display());
-    Store::open(&url, SealingKeys::from_bytes(KEK)).await.unwrap().close().await;
-    assert!(directory.path().join("a.db").exists());
 }
 
 #[tokio::test]

@@ -149,8 +149,7 @@ static KEYS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
 ///
 /// Inside JSON texts quotes are escaped, so a quoted key cannot be part of what the model wrote.
 fn is_plain_delta(block: &[u8]) -> bool {
-    let is_common = block.starts_with(b"data: {") || block.starts_with(b"data:{");
-    is_common && !KEYS.iter().any(|key| has_value(block, key))
+    block.starts_with(b"data: {") && !KEYS.iter().any(|key| has_value(block, key))
 }
 
 fn has_value(block: &[u8], key: &Finder<'_>) -> bool {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::retry_after::parse_delay;
 use crate::Dialect;
 
 /// What may be tried after a fault.
@@ -178,7 +177,7 @@ impl UpstreamFault {
 
 /// Classifies an answer whose status is not a success.
 ///
-/// `retry_after` is the header's value, already read by [`parse_retry_after`](super::parse_retry_after); where it is absent,
+/// `retry_after` is the header's value, already read by [`parse_retry_after`]; where it is absent,
 /// Gemini's `RetryInfo` in the body counts.
 pub fn classify(
     dialect: Dialect,
@@ -309,6 +308,53 @@ fn presentable(message: &str) -> String {
 
 const SECRET_PREFIXES: &[&str] =
     &["sk-", "sk_", "AIza", "gsk_", "xai-", "brvk_", "bradm_", "hf_", "csk-", "AQ."];
+
+/// Reads a `Retry-After` header: seconds (whole or not), or a date counted from `now_s` (Unix
+/// seconds). Waits beyond a day are cut to one.
+pub fn parse_retry_after(value: &str, now_s: u64) -> Option<Duration> {
+    let value = value.trim();
+    if let Some(wait) = parse_seconds(value) {
+        return Some(wait);
+    }
+    let at_s = parse_http_date(value)?;
+    Some(Duration::from_secs(at_s.saturating_sub(now_s)).min(LONGEST_WAIT))
+}
+
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// Reads a protobuf duration, as `RetryInfo` has it: `34.07s`.
+fn parse_delay(text: &str) -> Option<Duration> {
+    parse_seconds(text.strip_suffix('s')?)
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))
+}
+
+/// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that HTTP still allows to send.
+fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let day: u64 = parts.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
+    let month = parts.next()?;
+    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
+    let year: u64 = parts.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
+    let mut clock = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
+    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
+    // Days since 1970, counting years from March so that leap days come last.
+    let (shifted_year, shifted_month) =
+        if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = shifted_year / 4 - shifted_year / 100 + shifted_year / 400;
+    let days = shifted_year * 365 + leap_days + (shifted_month * 153 + 2) / 5 + day - 1;
+    let days = days.checked_sub(719_468)?;
+    Some(days * 86_400 + hours.min(23) * 3_600 + minutes.min(59) * 60 + seconds.min(60))
+}
 
 #[cfg(test)]
 mod tests;

@@ -134,6 +134,16 @@ fn only_what_another_endpoint_can_mend_is_retried() {
 
 #[test]
 fn the_wait_comes_from_the_header_or_the_body() {
+    assert_eq!(parse_retry_after("7", 0), Some(Duration::from_secs(7)));
+    assert_eq!(parse_retry_after(" 1.5 ", 0), Some(Duration::from_millis(1500)));
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    assert_eq!(parse_retry_after(date, 784_111_770), Some(Duration::from_secs(7)));
+    assert_eq!(parse_retry_after(date, 784_111_999), Some(Duration::ZERO));
+    for bad in ["", "soon", "-3", "nan", "inf", "Sun, 99 Foo 1994 08:49:37 GMT"] {
+        assert_eq!(parse_retry_after(bad, 0), None, "{bad}");
+    }
+    assert_eq!(parse_retry_after("1e300", 0), Some(LONGEST_WAIT));
+
     let body = br#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}"#;
     let fault = classify(Dialect::GenerateContent, 429, None, body);

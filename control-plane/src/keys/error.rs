@@ -1,0 +1,49 @@
+//! What can go wrong with a virtual key.
+
+use std::time::Duration;
+
+use crate::store::StoreError;
+
+/// Why a key was not minted or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    /// A user's id is missing or holds control characters.
+    #[error("a key needs a user; name one")]
+    User,
+    /// It would never be accepted.
+    #[error("the expiry is in the past")]
+    ExpiresInThePast,
+    /// The scope names a provider that nobody declared.
+    #[error("no provider is named `{id}`")]
+    UnknownProvider {
+        /// The name.
+        id: String,
+    },
+    /// Nothing has this id.
+    #[error("no key has the id `{id}`")]
+    Unknown {
+        /// The id.
+        id: String,
+    },
+    /// It was taken back and stays so.
+    #[error("the key is revoked; mint a new one")]
+    Revoked,
+    /// Its time is over.
+    #[error("the key has expired; mint a new one")]
+    Expired,
+    /// A secret must not outlive its rotation for so long.
+    #[error("the grace is too long; at most {} days", longest.as_secs() / 86_400)]
+    GraceTooLong {
+        /// The longest.
+        longest: Duration,
+    },
+    /// It was rotated again and again within its grace.
+    #[error("{most} secrets of this key are still accepted; wait, or rotate without grace")]
+    TooManyDigests {
+        /// How many may be.
+        most: usize,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(StoreError),
+}
