@@ -1,5 +1,7 @@
 //! What validation works with: the report, the variables, the catalogue.
 
+use std::collections::{BTreeSet, HashSet};
+
 use bitrouter_catalog::Catalog;
 use url::Url;
 
@@ -22,6 +24,10 @@ pub(crate) struct Context<'a> {
     /// The port of model traffic, so that a base URL that points back here is noticed.
     pub(crate) own_port: u16,
     pub(crate) not_active: Vec<NotActive>,
+    /// Every variable that was asked for.
+    pub(crate) variables: BTreeSet<String>,
+    /// Providers that have a key at some endpoint of a route.
+    pub(crate) keyed: HashSet<String>,
 }
 
 /// A text that may have been left out for want of a variable.

@@ -1,6 +1,6 @@
 //! A configuration that may be relied on.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use bitrouter_keys::Secret;
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub struct Document {
     pub variants: Vec<Entry<Variant>>,
     /// What is declared and does nothing yet.
     pub not_active: Vec<NotActive>,
+    /// Every variable that the configuration asks the environment for, whether it is set or not: those
+    /// that `reload` hands over from its caller.
+    pub variables: BTreeSet<String>,
 }
 
 /// A resource, its id and who declared it.

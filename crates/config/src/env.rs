@@ -15,8 +15,8 @@ pub enum Layer {
     Forwarded,
 }
 
-/// Variables by name, in layers. A variable that is set to the empty text counts as unset, and does
-/// not hide one of a lower layer.
+/// Variables by name, in layers. A variable that is set to the empty text counts as unset, and
+/// hides those of lower layers.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: HashMap<String, (Layer, String)>,
@@ -37,7 +37,7 @@ impl Environment {
     pub fn extend(&mut self, layer: Layer, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in variables {
             let is_hidden = self.variables.get(&name).is_some_and(|(from, _)| *from > layer);
-            if !is_hidden && !value.is_empty() {
+            if !is_hidden {
                 self.variables.insert(name, (layer, value));
             }
         }
@@ -52,12 +52,16 @@ impl Environment {
 
     /// The variable's value, if it is set to more than the empty text.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(|(_, value)| value.as_str())
+        let (_, value) = self.variables.get(name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The names of the variables that are set, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.variables.keys().map(String::as_str)
+        self.variables
+            .iter()
+            .filter(|(_, (_, value))| !value.is_empty())
+            .map(|(name, _)| name.as_str())
     }
 }
 
@@ -105,8 +109,9 @@ mod tests {
         let mut environment = Environment::default();
         environment.extend_from_dotenv("A=file");
         environment.extend(Layer::Process, pair("A", ""));
-        assert_eq!(environment.get("A"), Some("file"));
+        assert_eq!(environment.get("A"), None);
         assert_eq!(environment.get("B"), None);
+        assert_eq!(environment.names().count(), 0);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The whole way from texts to a document.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+};
 
 use bitrouter_catalog::Catalog;
 use indexmap::IndexMap;
@@ -96,21 +99,29 @@ pub struct Loaded {
 /// Loads a configuration: every text is read, `${VAR}` is filled in, the form is checked against the
 /// schema, and what is left is resolved and validated. All problems are found in one go.
 pub fn load(sources: &Sources, catalog: &Catalog) -> Loaded {
-    let mut report = Report::default();
-    let mut unset = Unset::new();
-    let (file, root, is_sound) = read_main(sources, &mut report, &mut unset);
+    let mut reader = Reader::new(&sources.environment);
+    let main = reader.main(sources.main.as_ref());
+    let is_sound = main.is_some();
+    let (file, root) = main.unwrap_or_else(|| (File::default(), Place::nowhere("")));
     let mut declared: IndexMap<String, Declared> = IndexMap::new();
     let section = root.key("providers");
     for (id, raw) in file.providers.iter().flatten() {
         declared.insert(id.clone(), Declared { raw: raw.clone(), place: section.key(id) });
     }
     for manifest in &sources.manifests {
-        read_manifest(manifest, sources, &mut declared, &mut report, &mut unset);
+        reader.manifest(manifest, &mut declared);
     }
     let listen = file.server.as_ref().and_then(|server| settings::listen(server.listen.as_ref()?));
-    let own_port = listen.map_or(DEFAULT_PORT, |address| address.port());
-    let environment = &sources.environment;
-    let mut cx = Context { environment, catalog, report, unset, own_port, not_active: Vec::new() };
+    let mut cx = Context {
+        environment: &sources.environment,
+        catalog,
+        report: reader.report,
+        unset: reader.unset,
+        own_port: listen.map_or(DEFAULT_PORT, |address| address.port()),
+        not_active: Vec::new(),
+        variables: reader.variables,
+        keyed: keyed(&file, catalog),
+    };
     let document = is_sound.then(|| document(&mut cx, &file, &root, &declared, sources));
     let (problems, warnings) = cx.report.finish();
     let document = document.filter(|_| problems.is_empty());
@@ -153,63 +164,82 @@ fn document(
         presets,
         variants,
         not_active: std::mem::take(&mut cx.not_active),
+        variables: std::mem::take(&mut cx.variables),
     }
 }
 
-/// Reads the main text. The last part of the answer is false if the text is no YAML at all: then
-/// nothing that it declares is known, and looking further would only find consequences.
-fn read_main(sources: &Sources, report: &mut Report, unset: &mut Unset) -> (File, Place, bool) {
-    let Some(main) = &sources.main else {
-        return (File::default(), Place::nowhere(""), true);
-    };
-    let root = Place::root(report.add_text(&main.path));
-    let file = decode(&main.text, &SCHEMA, &root, &sources.environment, report, unset);
-    let is_sound = file.is_some();
-    (file.unwrap_or_default(), root, is_sound)
-}
-
-fn read_manifest(
-    manifest: &SourceText,
-    sources: &Sources,
-    declared: &mut IndexMap<String, Declared>,
-    report: &mut Report,
-    unset: &mut Unset,
-) {
-    let root = Place::root(report.add_text(&manifest.path));
-    let decoded: Option<Manifest> =
-        decode(&manifest.text, &MANIFEST, &root, &sources.environment, report, unset);
-    let Some(Manifest { id, provider }) = decoded else { return };
-    let stem = Path::new(&manifest.path).file_stem().and_then(|stem| stem.to_str());
-    let Some(id) = id.or_else(|| stem.map(str::to_owned)) else {
-        report.problem(&root, "`id` is missing", None);
-        return;
-    };
-    if declared.contains_key(&id) {
-        let hint = "a provider is declared either in the file or by one manifest".to_owned();
-        report.problem(&root, format!("the provider `{id}` is declared twice"), Some(hint));
-    } else {
-        declared.insert(id, Declared { raw: provider, place: root });
+/// Providers that have a key at some endpoint of a route, by every name: they need no other.
+fn keyed(file: &File, catalog: &Catalog) -> HashSet<String> {
+    let routes = file.models.iter().flat_map(IndexMap::values);
+    let endpoints = routes.flat_map(|route| route.endpoints.iter().flatten());
+    let mut keyed = HashSet::new();
+    for endpoint in endpoints.filter(|it| it.api_key.is_some()) {
+        let Some(provider) = &endpoint.provider else { continue };
+        keyed.extend(catalog.provider(provider).map(|builtin| builtin.id.clone()));
+        keyed.insert(provider.clone());
     }
+    keyed
 }
 
-/// From text to a raw type: what does not fit is reported and left out.
-fn decode<T: DeserializeOwned>(
-    text: &str,
-    schema: &Value,
-    root: &Place,
-    environment: &Environment,
-    report: &mut Report,
-    unset: &mut Unset,
-) -> Option<T> {
-    let mut node = yaml::read(text, root, report)?;
-    node.locate(root, report);
-    substitute::substitute(&mut node, root, environment, report);
-    unset.extend(check::check(&mut node, schema, root, report));
-    match serde_json::from_value(node.to_json()) {
-        Ok(raw) => Some(raw),
-        Err(error) => {
-            report.problem(root, format!("cannot be read: {error}"), None);
-            None
+/// From texts to raw types.
+struct Reader<'a> {
+    environment: &'a Environment,
+    report: Report,
+    unset: Unset,
+    variables: BTreeSet<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        let (report, unset) = (Report::default(), Unset::new());
+        Self { environment, report, unset, variables: BTreeSet::new() }
+    }
+
+    /// Reads the main text. `None` if it is no YAML at all: then nothing that it declares is known,
+    /// and looking further would only find consequences.
+    fn main(&mut self, main: Option<&SourceText>) -> Option<(File, Place)> {
+        let Some(main) = main else { return Some((File::default(), Place::nowhere(""))) };
+        let root = Place::root(self.report.add_text(&main.path));
+        let file = self.decode(&main.text, &SCHEMA, &root)?;
+        Some((file, root))
+    }
+
+    fn manifest(&mut self, manifest: &SourceText, declared: &mut IndexMap<String, Declared>) {
+        let root = Place::root(self.report.add_text(&manifest.path));
+        let decoded: Option<Manifest> = self.decode(&manifest.text, &MANIFEST, &root);
+        let Some(Manifest { id, provider }) = decoded else { return };
+        let stem = Path::new(&manifest.path).file_stem().and_then(|stem| stem.to_str());
+        let Some(id) = id.or_else(|| stem.map(str::to_owned)) else {
+            self.report.problem(&root, "`id` is missing", None);
+            return;
+        };
+        if declared.contains_key(&id) {
+            let hint = "a provider is declared either in the file or by one manifest".to_owned();
+            let message = format!("the provider `{id}` is declared twice");
+            self.report.problem(&root, message, Some(hint));
+        } else {
+            declared.insert(id, Declared { raw: provider, place: root });
+        }
+    }
+
+    /// From text to a raw type: what does not fit is reported and left out.
+    fn decode<T: DeserializeOwned>(
+        &mut self,
+        text: &str,
+        schema: &Value,
+        root: &Place,
+    ) -> Option<T> {
+        let Self { environment, report, unset, variables } = self;
+        let mut node = yaml::read(text, root, report)?;
+        node.locate(root, report);
+        substitute::substitute(&mut node, root, environment, report, variables);
+        unset.extend(check::check(&mut node, schema, root, report));
+        match serde_json::from_value(node.to_json()) {
+            Ok(raw) => Some(raw),
+            Err(error) => {
+                report.problem(root, format!("cannot be read: {error}"), None);
+                None
+            }
         }
     }
 }

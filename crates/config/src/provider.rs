@@ -93,7 +93,7 @@ pub(crate) fn providers(
         let maker = Maker { id, declared: Some(it), origin: Origin::File };
         maker.make(cx, template, &mut made);
     }
-    for server in discovered {
+    for server in discovered.iter().filter(|_| inherit_defaults) {
         discover(cx, server, &mut made);
     }
     if inherit_defaults {

@@ -3,21 +3,24 @@
 //! Works on decoded values, so that a variable's value can never change the structure; what was
 //! substituted is not looked at again; `$${` stands for a literal `${`.
 
+use std::collections::BTreeSet;
+
 use crate::{
     env::Environment,
     report::{Place, Report},
     yaml::{Kind, Node},
 };
 
-/// Substitutes in every text value below a node.
+/// Substitutes in every text value below a node; the variables that are named are noted.
 pub(crate) fn substitute(
     node: &mut Node,
     place: &Place,
     environment: &Environment,
     report: &mut Report,
+    variables: &mut BTreeSet<String>,
 ) {
     match &mut node.kind {
-        Kind::Text(text) if text.contains("${") => match expand(text, environment) {
+        Kind::Text(text) if text.contains("${") => match expand(text, environment, variables) {
             Ok(Expanded::Literal(value)) => node.kind = Kind::Text(value),
             Ok(Expanded::Filled(value)) => node.kind = Kind::Substituted(value),
             Ok(Expanded::Unset(variable)) => node.kind = Kind::Unset(variable),
@@ -29,13 +32,13 @@ pub(crate) fn substitute(
         },
         Kind::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                substitute(item, &place.index(index), environment, report);
+                substitute(item, &place.index(index), environment, report, variables);
             }
         }
         Kind::Map(members) => {
             for member in members {
                 let place = place.key(&member.key);
-                substitute(&mut member.value, &place, environment, report);
+                substitute(&mut member.value, &place, environment, report, variables);
             }
         }
         _ => {}
@@ -54,7 +57,11 @@ pub(crate) enum Expanded {
 }
 
 /// Substitutes in one text.
-pub(crate) fn expand(text: &str, environment: &Environment) -> Result<Expanded, String> {
+pub(crate) fn expand(
+    text: &str,
+    environment: &Environment,
+    variables: &mut BTreeSet<String>,
+) -> Result<Expanded, String> {
     let mut out = String::new();
     let mut rest = text;
     let mut is_filled = false;
@@ -75,6 +82,7 @@ pub(crate) fn expand(text: &str, environment: &Environment) -> Result<Expanded, 
         if !is_name(name) {
             return Err(format!("`${{{reference}}}` names no variable"));
         }
+        variables.insert(name.to_owned());
         match environment.get(name).or(default) {
             Some(value) => out.push_str(value),
             None => return Ok(Expanded::Unset(name.to_owned())),
@@ -122,7 +130,7 @@ mod tests {
             ("${A B}", Err("`${A B}` names no variable".to_owned())),
         ];
         for (text, expected) in cases {
-            assert_eq!(expand(text, &environment), expected, "{text}");
+            assert_eq!(expand(text, &environment, &mut BTreeSet::new()), expected, "{text}");
         }
     }
 }

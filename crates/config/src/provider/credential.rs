@@ -8,7 +8,6 @@ use crate::{
     base_url,
     context::{Context, Given},
     document::{Entry, Origin},
-    env::Environment,
     raw::provider::{self as raw, Auth},
     report::Place,
     resource::{Account, DeclaredAccount},
@@ -41,6 +40,7 @@ pub(super) fn find(
     if !is_explicit && declared.is_none_or(|(raw, _)| raw.accounts.is_none()) {
         let names =
             key_names(id, declared.and_then(|(raw, _)| raw.env_prefix.as_deref()), template);
+        cx.variables.extend(names.iter().cloned());
         let variable = names.iter().find_map(|name| Some((name, cx.environment.get(name)?)));
         if let Some((name, value)) = variable {
             match secret(value) {
@@ -85,14 +85,16 @@ pub(super) fn key_names(id: &str, prefix: Option<&str>, template: &Template) -> 
 
 /// The base URL that the environment gives a provider, and its variable.
 pub(super) fn base_url_variable<'e>(
-    environment: &'e Environment,
+    cx: &mut Context<'e>,
     id: &str,
     prefix: Option<&str>,
 ) -> Option<(String, &'e str)> {
+    let environment = cx.environment;
     let names = [
         format!("BITROUTER_{}_BASE_URL", shout(id)),
         format!("{}_BASE_URL", shout(prefix.unwrap_or(id))),
     ];
+    cx.variables.extend(names.iter().cloned());
     names.into_iter().find_map(|name| Some((name.clone(), environment.get(&name)?)))
 }
 

@@ -35,8 +35,7 @@ impl Maker<'_> {
         });
         let mut is_found = false;
         if !is_explicit
-            && let Some((name, text)) =
-                credential::base_url_variable(cx.environment, self.id, prefix)
+            && let Some((name, text)) = credential::base_url_variable(cx, self.id, prefix)
         {
             is_found = self.take_base(cx, &mut template, &name, text);
         }
@@ -147,7 +146,7 @@ impl Maker<'_> {
         if let Scheme::NotActive(what) = &template.wire.scheme {
             return Some(format!("{what} is not active in this version"));
         }
-        let lacks_key = needs_key && credentials.accounts.is_empty();
+        let lacks_key = needs_key && credentials.accounts.is_empty() && !cx.keyed.contains(self.id);
         if let (Some(Access::Login(login)), true) = (&template.entry.access, lacks_key) {
             return Some(format!("`bitrouter login {login}` is not active in this version"));
         }

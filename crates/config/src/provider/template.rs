@@ -106,10 +106,10 @@ impl Scheme {
 
 impl Template {
     /// A built-in.
-    pub(super) fn builtin(cx: &Context<'_>, builtin: &CatalogProvider) -> Self {
+    pub(super) fn builtin(cx: &mut Context<'_>, builtin: &CatalogProvider) -> Self {
         let mut missing = Vec::new();
         let bases = builtin.base_urls.iter().filter_map(|base| {
-            let text = match expand(&base.url, cx.environment) {
+            let text = match expand(&base.url, cx.environment, &mut cx.variables) {
                 Ok(Expanded::Literal(text) | Expanded::Filled(text)) => text,
                 Ok(Expanded::Unset(variable)) => {
                     missing.push(variable);

@@ -13,8 +13,10 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     /// Address and port of model traffic. Default: 127.0.0.1:4356.
+    #[schemars(extend("examples" = ["127.0.0.1:4356"]))]
     pub(crate) listen: Option<String>,
     /// Address and port of the admin API. Default: 127.0.0.1:4357.
+    #[schemars(extend("examples" = ["127.0.0.1:4357"]))]
     pub(crate) admin_listen: Option<String>,
     /// How much is logged. Default: info.
     pub(crate) log_level: Option<LogLevel>,

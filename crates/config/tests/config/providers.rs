@@ -144,6 +144,23 @@ fn a_declared_alias_takes_the_place_of_its_built_in() {
 }
 
 #[test]
+fn every_variable_that_is_asked_for_is_named() {
+    let text = "providers: {mine: {api_base: 'https://${HOST}', env_prefix: LAB}}";
+    let variables = document(text, &[]).variables;
+    for name in [
+        "HOST",
+        "LAB_API_KEY",
+        "BITROUTER_MINE_API_KEY",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "AZURE_OPENAI_RESOURCE",
+    ] {
+        assert!(variables.contains(name), "{name}");
+    }
+    assert!(!variables.contains("PATH"));
+}
+
+#[test]
 fn an_unset_variable_means_what_its_place_says() {
     let text = "providers:\n  openai:\n    name: '${NAME}'\n    api_key: '${KEY}'\n  \
                 mine:\n    api_base: 'https://${HOST}/v1'\n    api_key: k\n  \

@@ -25,6 +25,19 @@ fn an_endpoint_may_have_a_key_and_a_base_of_its_own() {
 }
 
 #[test]
+fn a_key_at_an_endpoint_is_enough_for_it() {
+    let text =
+        "models: {fast: {endpoints: [{provider: openai, model_id: gpt-4o-mini, api_key: key-a}]}}";
+    let document = document(text, &[]);
+    let provider = document.provider("openai");
+    assert_eq!(provider.inactive_reason, None);
+    // Other requests still need an account, and there is none for them.
+    assert!(provider.needs_account);
+    assert!(document.accounts.iter().all(|it| it.spec.account.route.is_some()));
+    assert!(provider.models["gpt-4o-mini"].price.is_some());
+}
+
+#[test]
 fn an_endpoint_without_its_variable_uses_no_other_key() {
     let text = "models: {r: {endpoints: [{provider: openai, model_id: m, api_key: '${NOT_SET}'}]}}";
     let loaded = load(text, &[("OPENAI_API_KEY", "k")]);

@@ -47,7 +47,7 @@ fn bad_settings_are_all_named() {
     assert_eq!(
         problems(text),
         [
-            "bitrouter.yaml:2:11: server.listen: expected text, found a number; put it in quotes",
+            "bitrouter.yaml:2:11: server.listen: expected text, found a number; such as `127.0.0.1:4356`",
             "bitrouter.yaml:3:17: server.admin_listen: not an address to listen at; an IP address and a port, such as `127.0.0.1:4356` or `[::]:4356`",
             "bitrouter.yaml:4:13: server.max_body: not a size; a number of bytes, or such as `50MB` or `50MiB`",
             "bitrouter.yaml:5:3: server.tls: `key` is missing",
