@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    fmt,
     path::Path,
 };
 
@@ -44,12 +45,19 @@ pub struct Sources {
 }
 
 /// A text and its name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SourceText {
     /// Shown in problems; a manifest's file stem is its provider's id.
     pub path: String,
     /// YAML.
     pub text: String,
+}
+
+/// Without the text: it may hold secrets.
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceText").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A model server found on loopback.

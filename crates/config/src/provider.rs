@@ -27,7 +27,6 @@ use crate::{
 };
 
 /// A declared provider and where it stands.
-#[derive(Debug)]
 pub(crate) struct Declared {
     pub(crate) raw: raw::Provider,
     pub(crate) place: Place,

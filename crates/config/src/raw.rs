@@ -2,7 +2,8 @@
 //!
 //! The JSON Schema is made from these types and every value is checked against it before they are
 //! decoded, so that a spelling is told here and nowhere else. Fields that must be given are still
-//! `Option`s: what is missing has been reported, and the rest can still be looked at.
+//! `Option`s: what is missing has been reported, and the rest can still be looked at. What may hold a
+//! key has no `Debug`.
 
 pub(crate) mod guardrail;
 pub(crate) mod later;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 /// The configuration of bitrouter. Top-level keys that begin with `x-` are left alone: they are a
 /// place for anchors.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Configuration")]
 pub(crate) struct File {
@@ -65,7 +66,7 @@ pub(crate) struct File {
 }
 
 /// A provider manifest: one entry of `providers` in a file of its own.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Manifest {
     /// Absent: the file's stem.
     pub(crate) id: Option<String>,

@@ -45,8 +45,11 @@ pub(crate) fn substitute(
     }
 }
 
+/// The reference itself is not shown: somebody may have put the key there instead of its name.
+const NO_NAME: &str = "`${…}` names no variable: a name is made of letters, digits and `_`";
+
 /// What substituting in a text gave.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Expanded {
     /// No variable was in it.
     Literal(String),
@@ -61,7 +64,7 @@ pub(crate) fn expand(
     text: &str,
     environment: &Environment,
     variables: &mut BTreeSet<String>,
-) -> Result<Expanded, String> {
+) -> Result<Expanded, &'static str> {
     let mut out = String::new();
     let mut rest = text;
     let mut is_filled = false;
@@ -80,7 +83,7 @@ pub(crate) fn expand(
             None => (reference, None),
         };
         if !is_name(name) {
-            return Err(format!("`${{{reference}}}` names no variable"));
+            return Err(NO_NAME);
         }
         variables.insert(name.to_owned());
         match environment.get(name).or(default) {
@@ -125,9 +128,9 @@ mod tests {
             ("${A}${C}", unset("C")),
             ("$${A}", Ok(Expanded::Literal("${A}".to_owned()))),
             ("$A", Ok(Expanded::Literal("$A".to_owned()))),
-            ("${A", Err("`${` is not closed".to_owned())),
-            ("${}", Err("`${}` names no variable".to_owned())),
-            ("${A B}", Err("`${A B}` names no variable".to_owned())),
+            ("${A", Err("`${` is not closed")),
+            ("${}", Err(NO_NAME)),
+            ("${A B}", Err(NO_NAME)),
         ];
         for (text, expected) in cases {
             assert_eq!(expand(text, &environment, &mut BTreeSet::new()), expected, "{text}");

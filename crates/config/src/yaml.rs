@@ -16,7 +16,7 @@ const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Node {
     /// Where it begins.
     pub(crate) at: Position,
@@ -25,7 +25,7 @@ pub(crate) struct Node {
 }
 
 /// What a node is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Kind {
     Null,
     Bool(bool),
@@ -40,7 +40,7 @@ pub(crate) enum Kind {
 }
 
 /// A key, where it stands, and its value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) key: String,
     pub(crate) at: Position,

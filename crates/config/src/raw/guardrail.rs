@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Content rules.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Guardrails {
     /// Default: true, if the section is there.
@@ -40,7 +40,7 @@ pub(crate) enum Action {
 }
 
 /// A pattern of one's own.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CustomPattern {
     /// What the rules call it.
@@ -66,7 +66,7 @@ pub(crate) enum Direction {
 }
 
 /// What a refusal tells.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BlockMessage {
     /// Which pattern matched.
@@ -76,7 +76,7 @@ pub(crate) struct BlockMessage {
 }
 
 /// What tools may be called with what.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToolPolicies {
     /// Default: true, if the section is there.
@@ -86,7 +86,7 @@ pub(crate) struct ToolPolicies {
 }
 
 /// The rules for one provider's tools.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToolPolicy {
     /// Which tools.
@@ -96,7 +96,7 @@ pub(crate) struct ToolPolicy {
 }
 
 /// Names that are allowed or denied; denial wins.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     /// Absent: all.
@@ -106,7 +106,7 @@ pub(crate) struct Filter {
 }
 
 /// Rules over parameters.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restrictions {
     /// By tool.
@@ -114,7 +114,7 @@ pub(crate) struct Restrictions {
 }
 
 /// A rule over one tool's parameters.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ParameterRule {
     /// Absent: all.

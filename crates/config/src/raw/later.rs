@@ -17,7 +17,7 @@ use super::{
 pub(crate) type Anything = Map<String, Value>;
 
 /// Older spellings of sections.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Plugins {
     /// Same as `guardrails`.
@@ -27,7 +27,7 @@ pub(crate) struct Plugins {
 }
 
 /// A tool name and where it is served.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tool {
     /// How the endpoints are ordered. Default: priority.
@@ -46,7 +46,7 @@ pub(crate) struct Tool {
 }
 
 /// USD per call.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToolPricing {
     /// For every tool.
@@ -56,7 +56,7 @@ pub(crate) struct ToolPricing {
 }
 
 /// An MCP server: a URL, or a command to start.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct McpServer {
     /// Streamable HTTP.
@@ -83,7 +83,7 @@ pub(crate) struct McpServer {
 }
 
 /// A rule over models, keys and cost.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
     /// What people call it.
@@ -104,7 +104,7 @@ pub(crate) struct Policy {
 }
 
 /// Which requests a policy is about.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyMatch {
     pub(crate) models: Option<OneOrMany<String>>,
@@ -114,7 +114,7 @@ pub(crate) struct PolicyMatch {
 }
 
 /// What happens to a request that would cost too much.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OverCost {
     /// The route to use instead.
@@ -124,7 +124,7 @@ pub(crate) struct OverCost {
 }
 
 /// A spending limit.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Budget {
     /// `key:ID`, `user:ID`, `team:ID`, `provider:ID`, `model:PATTERN` or `all`.
@@ -155,7 +155,7 @@ pub(crate) enum BudgetMode {
 }
 
 /// The wallet.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wallet {
     /// Its name.
@@ -167,7 +167,7 @@ pub(crate) struct Wallet {
 }
 
 /// How the wallet pays.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Payment {
     pub(crate) tempo_rpc_url: Option<String>,
@@ -177,7 +177,7 @@ pub(crate) struct Payment {
 }
 
 /// The Machine Payment Protocol.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mpp {
     /// Default: true, if the section is there.
@@ -191,7 +191,7 @@ pub(crate) struct Mpp {
 }
 
 /// A payment network.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Network {
     pub(crate) recipient: Option<String>,

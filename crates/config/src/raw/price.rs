@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::scalar::Decimal;
 
 /// Prices in USD per million tokens. The `*_micro_usd_per_token` spellings are the same numbers.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pricing {
     /// Input, by class.
@@ -31,7 +31,7 @@ pub(crate) struct Pricing {
 }
 
 /// USD per million input tokens.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     /// Read by the model in full.
@@ -49,7 +49,7 @@ pub(crate) struct Input {
 }
 
 /// USD per million output tokens.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Output {
     /// The answer.
@@ -62,7 +62,7 @@ pub(crate) struct Output {
 
 /// Prices above a threshold.
 #[expect(clippy::struct_field_names, reason = "the names are those of the file")]
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tier {
     /// For requests with more input tokens than this.

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A model source.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
     /// What people call it.
@@ -48,7 +48,7 @@ pub(crate) struct Provider {
 }
 
 /// A protocol, several, or several by pattern over the model id; the first match wins.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Protocols {
     One(Protocol),
@@ -56,7 +56,7 @@ pub(crate) enum Protocols {
 }
 
 /// A protocol, or `{pattern: protocol}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum ProtocolItem {
     Name(Protocol),
@@ -80,7 +80,7 @@ pub(crate) enum Protocol {
 }
 
 /// One base URL, or one for each protocol.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Bases {
     One(String),
@@ -88,7 +88,7 @@ pub(crate) enum Bases {
 }
 
 /// A base URL for each protocol.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PerProtocol {
     pub(crate) chat_completions: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) struct PerProtocol {
 }
 
 /// How the key travels.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "type")]
 pub(crate) enum Auth {
     /// As the protocol has it.
@@ -128,7 +128,7 @@ pub(crate) enum Auth {
 }
 
 /// One of several keys.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Account {
     /// Its name. Default: `account-1`, `account-2`, …
@@ -160,7 +160,7 @@ pub(crate) enum Billing {
 }
 
 /// A catalogue: by id, or a list of ids or of entries with an `id`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Models {
     Map(IndexMap<String, Model>),
@@ -168,7 +168,7 @@ pub(crate) enum Models {
 }
 
 /// An id, or an entry with one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum ModelItem {
     Id(String),
@@ -176,7 +176,7 @@ pub(crate) enum ModelItem {
 }
 
 /// One model of a catalogue.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Model {
     /// The provider's own id of it. Required in a list.
@@ -204,7 +204,7 @@ pub(crate) struct Model {
 }
 
 /// Limits of one attempt.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Timeouts {
     /// Until the connection stands.

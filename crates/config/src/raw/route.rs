@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A public model name.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Route {
     /// How the endpoints are ordered. Default: priority.
@@ -58,7 +58,7 @@ pub(crate) enum Data {
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Endpoint {
     /// The provider's id.
@@ -80,7 +80,7 @@ pub(crate) struct Endpoint {
 }
 
 /// A named bundle.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preset {
     /// The model that it stands for.
@@ -94,7 +94,7 @@ pub(crate) struct Preset {
 }
 
 /// Which candidates, in which order.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Routing {
     /// Replaces the strategy's order.
@@ -108,7 +108,7 @@ pub(crate) struct Routing {
 }
 
 /// A named way of choosing.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Variant {
     /// Replaces the strategy's order.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 ///
 /// YAML numbers arrive as the nearest double, and the shortest text of a double gives back every
 /// decimal of up to 15 digits, which is more than a price may have.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(from = "serde_json::Number")]
 pub(crate) struct Decimal(pub(crate) String);
 
@@ -30,7 +30,7 @@ impl JsonSchema for Decimal {
 }
 
 /// A size in bytes: a whole number, or a text such as `50MB` or `50MiB`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Size {
     Bytes(u64),
@@ -62,7 +62,7 @@ impl Size {
 }
 
 /// A length of time: a whole number and a unit, such as `500ms`, `30s`, `5m`, `1h`, `90d`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Span(String);
 
@@ -104,7 +104,7 @@ impl JsonSchema for Span {
 }
 
 /// One value or a list of them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum OneOrMany<T> {
     One(T),
@@ -122,7 +122,7 @@ impl<T: Clone> OneOrMany<T> {
 }
 
 /// An amount in USD: a number, or a text such as `5.00`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Money {
     Number(Decimal),

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The process's own settings.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     /// Address and port of model traffic. Default: 127.0.0.1:4356.
@@ -69,7 +69,7 @@ pub(crate) enum Metrics {
 }
 
 /// PEM files.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tls {
     /// The certificate chain.
@@ -81,7 +81,7 @@ pub(crate) struct Tls {
 }
 
 /// Older spelling of `control_socket`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Control {
     /// The Unix socket for administration.
@@ -89,7 +89,7 @@ pub(crate) struct Control {
 }
 
 /// Web pages that may call.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cors {
     /// Such as `https://app.example.com`; `*` stands for every origin.
@@ -98,7 +98,7 @@ pub(crate) struct Cors {
 }
 
 /// How providers are dialled.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
     /// URL of an HTTP proxy. Default: the variables `HTTPS_PROXY` and `NO_PROXY`.
@@ -112,7 +112,7 @@ pub(crate) struct Upstream {
 }
 
 /// Where the control plane keeps its state.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Database {
     /// `sqlite://…` or `postgres://…`. Default: a SQLite file in the home directory.

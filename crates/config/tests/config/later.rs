@@ -75,6 +75,16 @@ fn their_form_is_checked() {
 }
 
 #[test]
+fn exa_is_a_provider_of_tools() {
+    let text = "tools: {web_search: {endpoints: [{provider: exa, service_id: search}]}}\nproviders: {exa: {api_key: k}}";
+    let loaded = load(text, &[]);
+    assert_eq!(lines(&loaded.warnings), Vec::<String>::new());
+    let named = loaded.document.unwrap().not_active;
+    assert_eq!(named[0].section, "providers.exa");
+    assert!(!named[0].protects);
+}
+
+#[test]
 fn references_to_nothing_are_warned_of() {
     let text = "tools: {t: {endpoints: [{provider: nobody, service_id: s}]}}\n\
                 policies: [{over_cost: {use: cheap}}]\n";

@@ -1,6 +1,9 @@
 //! Every spelling of either generation means the same.
 
-use bitrouter_config::{LogLevel, MetricsAccess, resource::Strategy};
+use bitrouter_config::{
+    LogLevel, MetricsAccess,
+    resource::{Billing, Strategy},
+};
 use bitrouter_metering::PicoUsd;
 
 use crate::{Find as _, dialects, document, find, urls};
@@ -157,6 +160,22 @@ fn tiers_and_requests_have_prices() {
     assert_eq!(price.per_request, Some(PicoUsd(5_000_000_000)));
     assert_eq!(price.tiers[0].above_input_tokens, 200_000);
     assert_eq!(price.rates_for(200_001).input_uncached, Some(PicoUsd(6_000_000)));
+}
+
+#[test]
+fn billing_and_priority_are_told() {
+    let cases = [
+        ("token", Billing::Token),
+        ("subscription", Billing::Subscription),
+        ("local", Billing::Local),
+    ];
+    for (name, billing) in cases {
+        let text =
+            provider(&format!("{{api_base: 'http://localhost:1', billing: {name}, priority: -1}}"));
+        let document = document(&text, &[]);
+        assert_eq!(document.provider("p").billing, billing, "{name}");
+        assert_eq!(document.provider("p").priority, -1, "{name}");
+    }
 }
 
 #[test]
