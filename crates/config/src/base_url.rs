@@ -50,18 +50,21 @@ fn without_slash(mut url: Url) -> Url {
     url
 }
 
-/// True if both are the same place, but for the version path.
+/// True if both are the same place, where only one of them may name a version.
 pub(crate) fn is_same_place(one: &Url, other: &Url) -> bool {
-    let bare = |url: &Url| {
-        let segments: Vec<String> = url
-            .path()
-            .split('/')
-            .filter(|segment| !segment.is_empty() && !is_version(segment))
-            .map(str::to_owned)
-            .collect();
-        (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port(), segments)
-    };
-    bare(one) == bare(other)
+    let origin =
+        |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+    let (one_versions, one_path): (Vec<&str>, Vec<&str>) =
+        segments(one).partition(|it| is_version(it));
+    let (other_versions, other_path): (Vec<&str>, Vec<&str>) =
+        segments(other).partition(|it| is_version(it));
+    let agrees =
+        one_versions.is_empty() || other_versions.is_empty() || one_versions == other_versions;
+    origin(one) == origin(other) && one_path == other_path && agrees
+}
+
+fn segments(url: &Url) -> impl Iterator<Item = &str> {
+    url.path().split('/').filter(|segment| !segment.is_empty())
 }
 
 /// True for `v1`, `v1beta`, `v4`.
@@ -168,6 +171,22 @@ mod tests {
         for (given, dialect, expected) in cases {
             let normal = normalise(&parse(given).unwrap(), dialect);
             assert_eq!(normal.as_str(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn the_same_place_may_leave_its_version_out() {
+        let cases = [
+            ("https://h", "https://h/v1", true),
+            ("https://h/v1/", "https://h/v1", true),
+            ("https://h/v2", "https://h/v1", false),
+            ("https://h/a", "https://h/b", false),
+            ("http://h", "https://h", false),
+            ("https://h:8443", "https://h", false),
+        ];
+        for (one, other, expected) in cases {
+            let is_same = is_same_place(&parse(one).unwrap(), &parse(other).unwrap());
+            assert_eq!(is_same, expected, "{one} {other}");
         }
     }
 

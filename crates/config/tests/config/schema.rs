@@ -35,3 +35,23 @@ fn every_key_is_described() {
     }
     assert_eq!(bare, Vec::<String>::new());
 }
+
+#[test]
+fn every_key_is_in_the_reference() {
+    let reference = include_str!("../../../../docs/config.md");
+    let schema = bitrouter_config::schema();
+    let mut missing = Vec::new();
+    let names = [
+        "Server", "Upstream", "Provider", "Account", "Model", "Timeouts", "Pricing", "Route",
+        "Endpoint", "Preset", "Routing", "Variant",
+    ];
+    let parts = names.iter().map(|name| &schema["$defs"][name]).chain([&schema]);
+    for key in
+        parts.filter_map(|part| part["properties"].as_object()).flat_map(serde_json::Map::keys)
+    {
+        if !reference.contains(key.as_str()) {
+            missing.push(key);
+        }
+    }
+    assert_eq!(missing, Vec::<&String>::new());
+}
