@@ -133,3 +133,6 @@ fn verify(
     }
     Err(AdmitError::Unknown)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! No database and no call to the control plane stand on a request's path.
 
 pub mod admit;
+#[cfg(test)]
+mod fixtures;
 pub mod health;
 pub mod limits;
 pub mod record;

@@ -225,3 +225,6 @@ fn per_unit(per_minute: u64) -> Option<u64> {
 fn burst(rpm: u32) -> u32 {
     rpm.min((rpm / 6).max(10))
 }
+
+#[cfg(test)]
+mod tests;

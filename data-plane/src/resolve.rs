@@ -279,3 +279,6 @@ impl fmt::Display for Endpoint {
         if self.account.is_empty() { Ok(()) } else { write!(f, " ({})", self.account) }
     }
 }
+
+#[cfg(test)]
+mod tests;

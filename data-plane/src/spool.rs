@@ -444,3 +444,6 @@ impl fmt::Debug for Spool {
         f.debug_tuple("Spool").field(&self.0.settings.directory).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

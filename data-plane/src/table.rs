@@ -189,3 +189,6 @@ impl RoutingTable {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

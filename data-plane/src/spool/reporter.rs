@@ -188,3 +188,6 @@ async fn next(answers: &mut Streaming<ReportResponse>) -> Result<ReportResponse,
 async fn within<T>(work: impl Future<Output = T>) -> Result<T, Broken> {
     tokio::time::timeout(ANSWER_WITHIN, work).await.map_err(|_| Broken::Late)
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,6 @@ fn send(outbox: &mpsc::Sender<SyncRequest>, request: SyncRequest) -> Result<(), 
 async fn next(messages: &mut Streaming<SyncResponse>) -> Result<SyncResponse, Ended> {
     messages.message().await?.ok_or(Ended::Closed)
 }
+
+#[cfg(test)]
+mod tests;
