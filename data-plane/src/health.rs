@@ -26,7 +26,7 @@ pub use self::breaker::{Cause, Failure, Pass, Refusal, Trust};
 /// More endpoints than this are served, but not remembered.
 const MAX_ENDPOINTS: usize = 8_192;
 /// An observation older than this counts as none, so that a slow endpoint gets another chance.
-const OBSERVATION_LIFE: Duration = Duration::from_secs(300);
+const OBSERVATION_LIFE: Duration = Duration::from_mins(5);
 
 /// The health of every endpoint.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::table::{Limits, VirtualKey};
 
 /// Idle keys are swept away whenever this many more have come.
 const SWEEP_EVERY: usize = 1_024;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The state of every limited key that was used lately.
 #[derive(Debug)]

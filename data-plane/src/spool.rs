@@ -143,7 +143,7 @@ impl SpoolSettings {
             directory: directory.into(),
             max_bytes: 4 << 30,
             segment_bytes: 16 << 20,
-            keep: Duration::from_secs(600),
+            keep: Duration::from_mins(10),
             durability: Durability::default(),
         }
     }
@@ -390,8 +390,8 @@ impl Inner {
             if state.log.reach().position == self.durable.borrow().position {
                 return Ok(());
             }
-            let (files, reach) = state.log.to_sync();
-            let newest = state.ages.back().map_or(*self.acked.borrow(), |(seq, _)| *seq);
+            let (files, reach) = state.log.take_unsynced();
+            let newest = state.ages.back().map_or_else(|| *self.acked.borrow(), |(seq, _)| *seq);
             if reach.seq > newest && state.ages.len() < MAX_AGES {
                 state.ages.push_back((reach.seq, now));
             }

@@ -62,7 +62,7 @@ struct Names {
 struct Keys {
     by_id: Shards<Arc<str>, Arc<VirtualKey>>,
     by_digest: Shards<Digest, Arc<VirtualKey>>,
-    digest_keys: Arc<[Arc<DigestKey>]>,
+    digesting: Arc<[Arc<DigestKey>]>,
 }
 
 impl Default for RoutingTable {
@@ -87,7 +87,7 @@ impl RoutingTable {
             keys: Keys {
                 by_id: Shards::new(),
                 by_digest: Shards::new(),
-                digest_keys: Arc::default(),
+                digesting: Arc::default(),
             },
             rejected: Arc::default(),
         }
@@ -165,7 +165,7 @@ impl RoutingTable {
 
     /// The keys that digests are made with, the newest first.
     pub fn digest_keys(&self) -> &[Arc<DigestKey>] {
-        &self.keys.digest_keys
+        &self.keys.digesting
     }
 
     /// The resources that are not at the revision's version, in a fixed order.
@@ -181,7 +181,7 @@ impl RoutingTable {
             + self.names.presets.len()
             + self.names.variants.len()
             + self.keys.by_id.len()
-            + self.keys.digest_keys.len()
+            + self.keys.digesting.len()
     }
 
     /// True if there is nothing.

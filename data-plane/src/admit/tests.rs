@@ -5,7 +5,9 @@ use http::HeaderValue;
 use super::*;
 use crate::fixtures::{digest, digest_key, key, of_key, secret, table};
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+type Pairs<'a> = &'a [(&'static str, &'a str)];
+
+fn headers(pairs: Pairs<'_>) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {
         (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
     };
@@ -14,7 +16,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn ask(
     table: &RoutingTable,
-    pairs: &[(&'static str, &str)],
+    pairs: Pairs<'_>,
     query: Option<&str>,
     anonymous: Anonymous,
 ) -> Result<String, AdmitError> {
@@ -30,7 +32,7 @@ fn a_key_is_found_wherever_clients_put_it() {
     let (text, id) = (secret.as_str(), format!("key_{:032x}", 1));
     let bearer = format!("Bearer {text}");
     let query = format!("alt=sse&key={text}");
-    let cases: [(&[(&'static str, &str)], Option<&str>); 6] = [
+    let cases: [(Pairs<'_>, Option<&str>); 6] = [
         (&[("authorization", &bearer)], None),
         (&[("authorization", &bearer.replace("Bearer", "bearer"))], None),
         (&[("x-api-key", text)], None),

@@ -7,11 +7,11 @@ const FAILURES: u32 = 3;
 /// The first cool-down; each further one is twice as long.
 const COOL_DOWN: Duration = Duration::from_secs(1);
 /// The longest cool-down after failures.
-const MAX_COOL_DOWN: Duration = Duration::from_secs(60);
+const MAX_COOL_DOWN: Duration = Duration::from_mins(1);
 /// The first cool-down after a refused credential or spent credit.
 const ACCOUNT_COOL_DOWN: Duration = Duration::from_secs(30);
 /// The longest pause, also where the provider asks for a longer one: it is asked again by then.
-const MAX_PAUSE: Duration = Duration::from_secs(600);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
 /// How an endpoint failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,6 +184,6 @@ impl Breaker {
     fn backoff(&self, base: Duration, most: Duration, roll: u64) -> Duration {
         let doubled = base.saturating_mul(1 << self.cool_downs.min(16)).min(most);
         let micros = u64::try_from(doubled.as_micros()).unwrap_or(u64::MAX);
-        doubled - Duration::from_micros(roll % (micros / 4).max(1))
+        doubled.saturating_sub(Duration::from_micros(roll % (micros / 4).max(1)))
     }
 }

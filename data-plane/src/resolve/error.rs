@@ -112,8 +112,8 @@ pub enum ResolveError {
 
 impl Unresolved {
     /// Before anything was considered.
-    pub(super) fn because(error: ResolveError) -> Box<Self> {
-        Box::new(Self { error, left_out: Vec::new(), route_name: None })
+    pub(super) const fn because(error: ResolveError) -> Self {
+        Self { error, left_out: Vec::new(), route_name: None }
     }
 }
 

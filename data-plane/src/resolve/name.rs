@@ -45,10 +45,10 @@ pub(super) fn find(ask: &Ask<'_>, table: &RoutingTable) -> Result<Named, Box<Unr
     }
     match look_up(ask, &name, table)? {
         Some((route, by, targets)) => Ok(Named { route, effects, by, targets, model: name }),
-        None => Err(Unresolved::because(ResolveError::NotFound {
+        None => Err(Box::new(Unresolved::because(ResolveError::NotFound {
             model: ask.model.to_owned(),
             nearest: listing::nearest(&name, table, ask.principal),
-        })),
+        }))),
     }
 }
 
@@ -62,18 +62,17 @@ fn preset(ask: &Ask<'_>, table: &RoutingTable) -> Result<(String, Effects), Box<
     let Some(preset) = table.preset(name) else {
         let nearest = listing::nearest_presets(name, table);
         let error = ResolveError::NoPreset { name: name.to_owned(), nearest };
-        return Err(Unresolved::because(error));
+        return Err(Unresolved::because(error).into());
     };
     let effects = Effects { preset: Some(Arc::clone(preset)), variant: None };
     if let Some(model) = suffix.strip_prefix('/').filter(|model| !model.is_empty()) {
         return Ok((model.to_owned(), effects));
     }
-    match &preset.model {
-        Some(model) => Ok((format!("{model}{suffix}"), effects)),
-        None => {
-            Err(Unresolved::because(ResolveError::PresetWithoutModel { name: name.to_owned() }))
-        }
-    }
+    let Some(model) = &preset.model else {
+        let error = ResolveError::PresetWithoutModel { name: name.to_owned() };
+        return Err(Unresolved::because(error).into());
+    };
+    Ok((format!("{model}{suffix}"), effects))
 }
 
 fn look_up(
@@ -132,11 +131,11 @@ fn split<'a, 't>(
 fn must_be_active(ask: &Ask<'_>, provider: &Provider) -> Result<(), Box<Unresolved>> {
     match &provider.inactive_reason {
         Some(reason) if ask.principal.may_use(&provider.id) => {
-            Err(Unresolved::because(ResolveError::Inactive {
+            Err(Box::new(Unresolved::because(ResolveError::Inactive {
                 model: ask.model.to_owned(),
                 provider: Arc::clone(&provider.id),
                 reason: reason.clone(),
-            }))
+            })))
         }
         _ => Ok(()),
     }

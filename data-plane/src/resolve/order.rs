@@ -87,7 +87,7 @@ pub(super) fn order(
                 Trust::Trusted => ready.push((by, candidate)),
                 Trust::ProbeDue => ready.push((By::Probe, candidate)),
                 trust @ (Trust::Cooling { .. } | Trust::Probing) => {
-                    cooling.push((trust, candidate))
+                    cooling.push((trust, candidate));
                 }
                 Trust::Paused { remaining } => {
                     let reason = Reason::Paused(remaining);
@@ -136,8 +136,8 @@ fn sort_groups(groups: &mut Vec<Group>, by: By, now: Instant, seed: u64) -> u64 
             groups.sort_by_key(|group| least(group, |it| it.health.first_token(now)));
         }
         By::Sort(Sort::Throughput) => {
-            let speed = |it: &Candidate| it.health.speed(now).unwrap_or(u64::MAX);
-            groups.sort_by_key(|group| Reverse(group.candidates.iter().map(speed).max()));
+            let fastest = |it: &Candidate| it.health.speed(now).unwrap_or(u64::MAX);
+            groups.sort_by_key(|group| Reverse(group.candidates.iter().map(fastest).max()));
         }
         By::Strategy(Strategy::LowestCost) | By::Sort(Sort::Price) => {
             groups.sort_by_key(|group| least(group, list_price).unwrap_or(u64::MAX));

@@ -60,11 +60,15 @@ pub(super) fn put(buffer: &mut Vec<u8>, kind: Kind, pieces: &[&[u8]]) {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1;
     let mut sum = crc32fast::Hasher::new();
     sum.update(&[kind as u8]);
-    pieces.iter().for_each(|piece| sum.update(piece));
+    for piece in pieces {
+        sum.update(piece);
+    }
     buffer.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
     buffer.extend_from_slice(&sum.finalize().to_le_bytes());
     buffer.push(kind as u8);
-    pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+    }
 }
 
 /// The frame at an offset, if a whole and undamaged one begins there.

@@ -33,7 +33,7 @@ pub(super) type Hash = [u8; 32];
 pub(super) struct Log {
     fs: Arc<dyn Fs>,
     segment_bytes: u64,
-    log_id: Uuid,
+    id: Uuid,
     next_seq: u64,
     hash: Hash,
     /// The last one is being written.
@@ -117,7 +117,7 @@ impl Log {
         Ok(Self {
             fs,
             segment_bytes,
-            log_id,
+            id: log_id,
             next_seq,
             hash,
             segments,
@@ -132,7 +132,7 @@ impl Log {
     }
 
     pub(super) const fn log_id(&self) -> Uuid {
-        self.log_id
+        self.id
     }
 
     pub(super) const fn bytes(&self) -> u64 {
@@ -179,7 +179,7 @@ impl Log {
     }
 
     /// The files to wait for, and how far the log reaches once that is done.
-    pub(super) fn to_sync(&mut self) -> (Vec<Arc<dyn Append>>, Reach) {
+    pub(super) fn take_unsynced(&mut self) -> (Vec<Arc<dyn Append>>, Reach) {
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(Arc::clone(&self.file));
         (files, self.reach())
@@ -268,7 +268,7 @@ impl Log {
 
     fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
         let number = self.segments.back().map_or(1, |last| last.number + 1);
-        let head = Head { log_id: self.log_id, first_seq: self.next_seq, prev_hash: self.hash };
+        let head = Head { log_id: self.id, first_seq: self.next_seq, prev_hash: self.hash };
         let (file, segment) = begin(&*self.fs, number, &head)?;
         if let Some(last) = self.segments.back_mut() {
             last.closed = Some(now);

@@ -236,7 +236,7 @@ fn renew(
     for (id, draft) in open {
         commit_crashed(&mut log, id, &draft, now)?;
     }
-    let (files, _) = log.to_sync();
+    let (files, _) = log.take_unsynced();
     files.iter().try_for_each(|file| file.sync())?;
     let aside = format!("quarantine-{}", now.as_micros());
     for &number in numbers {

@@ -51,7 +51,7 @@ pub async fn report(spool: Spool, channel: Channel, entropy: Entropy, stopping: 
             spool.0.stop_reporting(reason);
             return;
         }
-        let pause = backoff.next();
+        let pause = backoff.pause();
         tracing::debug!(error = %broken, ?pause, "usage cannot be reported for now");
         if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let most = LEAST.saturating_mul(1 << self.attempts.min(16)).min(MOST);
         self.attempts = self.attempts.saturating_add(1);
         let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
@@ -42,10 +42,10 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_limit_and_start_again() {
         let mut backoff = Backoff::new(Entropy::seeded(1));
-        assert!(backoff.next() < LEAST);
-        let longest = (0..100).map(|_| backoff.next()).max().unwrap();
+        assert!(backoff.pause() < LEAST);
+        let longest = (0..100).map(|_| backoff.pause()).max().unwrap();
         assert!(longest > Duration::from_secs(10) && longest < MOST, "{longest:?}");
         backoff.reset();
-        assert!(backoff.next() < LEAST);
+        assert!(backoff.pause() < LEAST);
     }
 }

@@ -62,7 +62,7 @@ pub async fn follow(follower: Follower, channel: Channel, stopping: Cancellation
                 "the configuration differs from the control plane's, all of it is asked for"
             );
         }
-        let pause = backoff.next();
+        let pause = backoff.pause();
         tracing::debug!(reason = %ended, ?pause, "the configuration stream is opened again");
         if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

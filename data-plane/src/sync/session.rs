@@ -15,12 +15,12 @@ use bitrouter_proto::v1::{
 };
 
 use super::NodeIdentity;
-use crate::table::{Change, Incoming, ResourceRef, Revision, RoutingTable};
+use crate::table::{Change, Incoming, Rejection, ResourceRef, Revision, RoutingTable};
 
 /// The schemas that this version understands.
 const SCHEMA: u32 = 1;
 /// What a control plane's wish for the interval is kept within.
-const HEARTBEATS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
+const HEARTBEATS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mins(1));
 /// Before the control plane has said how often.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(2);
 /// Behind for so many heartbeats, a new session is begun.
@@ -163,6 +163,9 @@ impl Session {
             return Vec::new();
         }
         self.beat = now;
+        if !self.is_welcome {
+            return Vec::new();
+        }
         vec![Action::Send(request(sync_request::Message::Heartbeat(NodeHeartbeat {
             send_us: vitals.now_us,
             applied_revision: self.table.revision().0,
@@ -214,7 +217,9 @@ impl Session {
     fn delta(&mut self, delta: Delta) -> Vec<Action> {
         let revision = Revision(delta.to_revision);
         if revision <= self.table.revision() {
-            return Vec::new();
+            // Sent again; in force already.
+            let ack = Ack { revision: revision.0, ..accepted(&self.table) };
+            return vec![Action::Send(request(sync_request::Message::Ack(ack)))];
         }
         if Revision(delta.from_revision) != self.table.revision() {
             return reject(revision, Reopen::OutOfOrder);
@@ -251,7 +256,7 @@ fn accepted(table: &RoutingTable) -> Ack {
     Ack {
         revision: table.revision().0,
         status: status.into(),
-        rejections: rejections.take(MAX_REJECTIONS).map(|it| it.to_wire()).collect(),
+        rejections: rejections.take(MAX_REJECTIONS).map(Rejection::to_wire).collect(),
     }
 }
 

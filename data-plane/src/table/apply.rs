@@ -154,8 +154,8 @@ impl RoutingTable {
                 }
             }
             Resource::DigestKey(_) => {
-                let others = self.keys.digest_keys.iter().filter(|key| &*key.id != id);
-                self.keys.digest_keys = others.cloned().collect();
+                let others = self.keys.digesting.iter().filter(|key| &*key.id != id);
+                self.keys.digesting = others.cloned().collect();
             }
         }
         Some(resource)
@@ -183,10 +183,10 @@ impl RoutingTable {
             }
             Resource::VirtualKey(key) => self.put_key(key)?,
             Resource::DigestKey(key) => {
-                let mut keys = self.keys.digest_keys.to_vec();
+                let mut keys = self.keys.digesting.to_vec();
                 keys.push(key);
                 keys.sort_by_key(|key| std::cmp::Reverse(key.version));
-                self.keys.digest_keys = keys.into();
+                self.keys.digesting = keys.into();
             }
         }
         self.state_hash.toggle(&reference, version);

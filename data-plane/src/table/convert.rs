@@ -139,13 +139,13 @@ fn model(it: v1::Model) -> (Arc<str>, Model) {
         max_output_tokens: limit(it.max_output_tokens),
         input_modalities: texts(it.input_modalities),
         output_modalities: texts(it.output_modalities),
-        price: it.price.map(price),
+        price: it.price.as_ref().map(price),
         timeouts: timeouts(it.timeouts),
     };
     (it.id.into(), model)
 }
 
-fn price(it: v1::Price) -> Price {
+fn price(it: &v1::Price) -> Price {
     Price {
         base: it.base.as_ref().map(rates).unwrap_or_default(),
         tiers: it.tiers.iter().map(tier).collect(),

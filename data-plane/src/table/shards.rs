@@ -20,14 +20,14 @@ type Shard<K, V> = Arc<HashMap<K, V, RandomState>>;
 #[derive(Clone)]
 pub(crate) struct Shards<K, V> {
     /// Empty until the first entry comes.
-    shards: Vec<Shard<K, V>>,
+    parts: Vec<Shard<K, V>>,
     hasher: RandomState,
     len: usize,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Shards<K, V> {
     pub(crate) fn new() -> Self {
-        Self { shards: Vec::new(), hasher: RandomState::new(), len: 0 }
+        Self { parts: Vec::new(), hasher: RandomState::new(), len: 0 }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -39,17 +39,17 @@ impl<K: Clone + Eq + Hash, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.shards.get(self.place(key))?.get(key)
+        self.parts.get(self.place(key))?.get(key)
     }
 
     /// Returns what stood there before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        if self.shards.is_empty() {
+        if self.parts.is_empty() {
             let empty = || Arc::new(HashMap::with_hasher(self.hasher.clone()));
-            self.shards = std::iter::repeat_with(empty).take(SHARDS).collect();
+            self.parts = std::iter::repeat_with(empty).take(SHARDS).collect();
         }
         let place = self.place(&key);
-        let before = Arc::make_mut(&mut self.shards[place]).insert(key, value);
+        let before = Arc::make_mut(&mut self.parts[place]).insert(key, value);
         self.len += usize::from(before.is_none());
         before
     }
@@ -62,14 +62,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Shards<K, V> {
     {
         self.get(key)?;
         let place = self.place(key);
-        let before = Arc::make_mut(&mut self.shards[place]).remove(key);
+        let before = Arc::make_mut(&mut self.parts[place]).remove(key);
         self.len -= usize::from(before.is_some());
         before
     }
 
     /// Every entry, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+        self.parts.iter().flat_map(|shard| shard.iter())
     }
 
     /// The shard comes from the hash's middle bits: within a shard, its map uses the outer ones.
@@ -113,7 +113,7 @@ mod tests {
         let mut second = first.clone();
         second.insert(1, 2);
         let shared =
-            first.shards.iter().zip(&second.shards).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+            first.parts.iter().zip(&second.parts).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
         assert_eq!(shared, SHARDS - 1);
     }
 }
