@@ -78,6 +78,18 @@ impl Health {
         self.remember(&account, model)
     }
 
+    /// Every endpoint that is remembered, with the account's and the model's names, in their order.
+    pub fn remembered(&self) -> Vec<(Arc<str>, Arc<str>, Arc<EndpointHealth>)> {
+        let mut all = Vec::with_capacity(self.len());
+        for (account, health) in self.accounts.read().iter() {
+            for (model, endpoint) in health.models.read().iter() {
+                all.push((Arc::clone(account), Arc::clone(model), Arc::clone(endpoint)));
+            }
+        }
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all
+    }
+
     /// How many endpoints are remembered.
     pub fn len(&self) -> usize {
         self.remembered.load(Ordering::Relaxed)

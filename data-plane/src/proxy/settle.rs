@@ -1,0 +1,343 @@
+//! Concludes a request: usage becomes tokens, tokens become cost, and one record is written.
+//!
+//! A [`Settlement`] accompanies the request from its arrival. However it ends (an answer, a refusal, a
+//! client that left, a panic), it is settled exactly once: at the latest when it is dropped. Limits,
+//! health and metrics hear of it at the same moment.
+
+use std::{borrow::Cow, fmt, sync::Arc, time::Instant};
+
+use bitrouter_metering::{Cost, Micros, Price, Tokens};
+use bitrouter_runtime::{Clock, Entropy};
+use bitrouter_translate::{
+    Surface,
+    error::{FaultKind, UpstreamFault},
+    observe::Observed,
+};
+use http::StatusCode;
+
+use super::error::AttemptError;
+use crate::{
+    admit::Principal,
+    health::{Failure, InFlight},
+    limits::Permit,
+    metrics::{InFlightGauge, Metrics},
+    record::{self, Outcome, Record, Recording},
+    resolve::{Candidate, Endpoint},
+    spool::{Spool, SpoolError},
+    table::Billing,
+};
+
+/// How an answer ended, and what it said about itself.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    pub(crate) observed: Observed,
+}
+
+/// What every settlement needs, shared by all.
+#[derive(Clone)]
+pub(crate) struct Books {
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) spool: Spool,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// One request's way to its record.
+pub(crate) struct Settlement {
+    books: Books,
+    surface: Surface,
+    request_id: String,
+    started: Instant,
+    /// `None` once it is written.
+    recording: Option<Recording>,
+    current: Option<Current>,
+    permit: Option<Permit>,
+    error_code: Cow<'static, str>,
+    _in_flight: InFlightGauge,
+}
+
+/// The attempt under way.
+struct Current {
+    candidate: Candidate,
+    busy: InFlight,
+    began: Instant,
+    first_byte: Option<Instant>,
+}
+
+impl Settlement {
+    /// Begins with a request's arrival.
+    pub(crate) fn open(
+        books: Books,
+        record: Record,
+        surface: Surface,
+        started: Instant,
+        in_flight: InFlightGauge,
+    ) -> Self {
+        let request_id = record.event_id.to_string();
+        let recording = Some(Recording::new(record, books.spool.clone(), started));
+        Self {
+            books,
+            surface,
+            request_id,
+            started,
+            recording,
+            current: None,
+            permit: None,
+            error_code: Cow::Borrowed(""),
+            _in_flight: in_flight,
+        }
+    }
+
+    /// The request's id, as text.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Changes what is known of the request.
+    pub(crate) fn note(&mut self, change: impl FnOnce(&mut Record)) {
+        if let Some(recording) = &mut self.recording {
+            change(recording.record());
+        }
+    }
+
+    /// Notes who asks.
+    pub(crate) fn admitted(&mut self, principal: &Principal) {
+        let Some(key) = principal.key() else { return };
+        self.note(|record| {
+            record.key_id = Arc::clone(&key.id);
+            record.user_id = Arc::clone(&key.user_id);
+        });
+    }
+
+    /// Keeps the key's limits informed to the end.
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// Writes down that an attempt is about to be made; only then it may be.
+    pub(crate) async fn begin_attempt(
+        &mut self,
+        candidate: &Candidate,
+        reason: String,
+        busy: InFlight,
+    ) -> Result<(), SpoolError> {
+        let now = self.books.clock.instant();
+        if let Some(recording) = &mut self.recording {
+            recording.begin_attempt(candidate, reason, now).await?;
+        }
+        let candidate = candidate.clone();
+        self.current = Some(Current { candidate, busy, began: now, first_byte: None });
+        Ok(())
+    }
+
+    /// The attempt gave nothing to pass on; another one may follow.
+    pub(crate) fn attempt_failed(&mut self, error: &AttemptError) {
+        let now = self.books.clock.instant();
+        let mut provider = None;
+        if let Some(mut current) = self.current.take() {
+            match failure_of(error) {
+                Some(failure) => current.busy.failed(failure, now, self.books.entropy.number()),
+                None => current.busy.answered(None, now),
+            }
+            provider = Some(current.candidate.provider);
+        }
+        if let Some(provider) = provider {
+            self.books.metrics.attempt(&provider.id, error.outcome());
+        }
+        self.note(|record| {
+            if let Some(attempt) = record.last_attempt() {
+                attempt.end(error.outcome(), now);
+                attempt.status = Some(error.status()).filter(|status| *status > 0);
+                error.code().clone_into(&mut attempt.error_code);
+                attempt.may_have_been_billed = error.may_have_been_billed();
+            }
+        });
+    }
+
+    /// The provider's answer has begun: this is the attempt that the client gets to see.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        let now = self.books.clock.instant();
+        if let Some(current) = &mut self.current {
+            let wait = now.saturating_duration_since(current.began);
+            current.busy.answered(status.is_success().then_some(wait), now);
+            current.first_byte = Some(now);
+        }
+        let since_arrival = now.saturating_duration_since(self.started);
+        if let Some(recording) = &mut self.recording {
+            let told = recording.unless_told();
+            told.status = Some(status.as_u16());
+            told.first_byte = Some(since_arrival);
+            if let Some(attempt) = recording.record().last_attempt() {
+                attempt.status = Some(status.as_u16());
+                attempt.first_byte = Some(now.saturating_duration_since(attempt.started));
+            }
+        }
+    }
+
+    /// The provider answered with an error that the client gets to see.
+    pub(crate) fn passed_fault(&mut self, fault: &UpstreamFault) {
+        let code = fault.code.clone().unwrap_or_else(|| fault.kind.as_str().to_owned());
+        self.error_code = Cow::Owned(code.clone());
+        self.note(|record| {
+            if let Some(attempt) = record.last_attempt() {
+                attempt.error_code = code;
+            }
+        });
+    }
+
+    /// Counts what goes to the client.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(recording) = &mut self.recording {
+            recording.unless_told().response_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// True if what the provider bills for the rest is worth knowing.
+    pub(crate) fn is_worth_draining(&self) -> bool {
+        let billing = self.current.as_ref().map(|current| current.candidate.provider.billing);
+        billing == Some(Billing::Token)
+    }
+
+    /// The endpoint whose answer it is, and the number of attempts.
+    pub(crate) fn served_by(&mut self) -> Option<(Endpoint, usize)> {
+        let attempts = &self.recording.as_mut()?.record().attempts;
+        attempts.last().map(|attempt| (attempt.endpoint.clone(), attempts.len()))
+    }
+
+    /// What the answer costs, as far as it is known.
+    pub(crate) fn cost_of(&self, observed: &Observed) -> Option<Cost> {
+        let price = self.current.as_ref()?.candidate.price();
+        observed.tokens.map(|tokens| cost(price, &tokens))
+    }
+
+    /// Concludes with an answer.
+    pub(crate) fn conclude(mut self, ending: Ending) {
+        self.finish(ending.outcome, Some(ending.observed));
+    }
+
+    /// Concludes with an error of ours.
+    pub(crate) fn refuse(
+        mut self,
+        outcome: Outcome,
+        status: u16,
+        code: &'static str,
+        bytes: usize,
+    ) {
+        self.error_code = Cow::Borrowed(code);
+        if let Some(recording) = &mut self.recording {
+            recording.unless_told().status = Some(status);
+        }
+        self.sent(bytes);
+        self.finish(outcome, None);
+    }
+
+    fn finish(&mut self, outcome: Outcome, observed: Option<Observed>) {
+        let Some(mut recording) = self.recording.take() else { return };
+        let now = self.books.clock.instant();
+        if let Some(current) = self.current.take() {
+            self.finish_attempt(recording.record(), current, outcome, observed, now);
+        }
+        let record = recording.record();
+        if let Some(mut permit) = self.permit.take() {
+            permit.settle(record.tokens().total());
+        }
+        let mut ending: record::Ending = recording.unless_told().clone();
+        ending.outcome = outcome;
+        ending.error_code = std::mem::take(&mut self.error_code);
+        let duration = now.saturating_duration_since(self.started);
+        self.books.metrics.settled(self.surface, recording.record(), &ending, duration);
+        recording.finish(ending);
+    }
+
+    fn finish_attempt(
+        &self,
+        record: &mut Record,
+        current: Current,
+        outcome: Outcome,
+        observed: Option<Observed>,
+        now: Instant,
+    ) {
+        let observed = observed.unwrap_or_default();
+        self.books.metrics.attempt(&current.candidate.provider.id, outcome);
+        if let Some(attempt) = record.last_attempt() {
+            attempt.usage = observed.tokens;
+            attempt.cost = observed.tokens.map(|it| cost(current.candidate.price(), &it));
+            attempt.is_anomalous = observed.anomaly;
+            attempt.may_have_been_billed =
+                outcome != Outcome::Completed && observed.tokens.is_none();
+            if let Some(code) = observed.fault.as_ref().and_then(|fault| fault.code.clone()) {
+                attempt.error_code = code;
+            }
+            attempt.end(outcome, now);
+        }
+        if let (Some(tokens), Some(first)) = (observed.tokens, current.first_byte) {
+            let span = now.saturating_duration_since(first);
+            current.busy.streamed(tokens.output_total(), span, now);
+        }
+        if matches!(outcome, Outcome::Interrupted | Outcome::Timeout) {
+            current.busy.failed(Failure::Broken, now, self.books.entropy.number());
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        let outcome =
+            if std::thread::panicking() { Outcome::Interrupted } else { Outcome::ClientGone };
+        self.finish(outcome, None);
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settlement").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
+/// What the tokens cost. Without any price everything that was used is unpriced, never free.
+fn cost(price: Option<&Price>, tokens: &Tokens) -> Cost {
+    match price {
+        Some(price) => price.cost(tokens),
+        None => match tokens.by_class().into_iter().find(|(_, count)| *count > 0) {
+            None => Cost::Priced(Micros::ZERO),
+            Some((missing, _)) => Cost::Unpriced { known: Micros::ZERO, missing },
+        },
+    }
+}
+
+/// What a failed attempt says about the endpoint's health. `None`: it works, and refused this request.
+fn failure_of(error: &AttemptError) -> Option<Failure> {
+    let AttemptError::Fault(fault) = error else {
+        return (!matches!(error, AttemptError::Skipped(_) | AttemptError::Unsendable(_)))
+            .then_some(Failure::Broken);
+    };
+    match fault.kind {
+        FaultKind::RateLimited => Some(Failure::RateLimited { retry_after: fault.retry_after }),
+        FaultKind::Overloaded if fault.retry_after.is_some() => {
+            Some(Failure::RateLimited { retry_after: fault.retry_after })
+        }
+        FaultKind::Auth => Some(Failure::Credential),
+        FaultKind::Credit => Some(Failure::Credit),
+        FaultKind::Overloaded | FaultKind::Server | FaultKind::Timeout | FaultKind::Malformed => {
+            Some(Failure::Broken)
+        }
+        FaultKind::ContextWindow | FaultKind::NotFound | FaultKind::Invalid => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitrouter_metering::TokenClass;
+
+    use super::*;
+
+    #[test]
+    fn usage_without_a_price_is_unpriced_and_no_usage_costs_nothing() {
+        let used = Tokens { output: 3, ..Tokens::default() };
+        let unpriced = Cost::Unpriced { known: Micros::ZERO, missing: TokenClass::Output };
+        assert_eq!(cost(None, &used), unpriced);
+        assert_eq!(cost(None, &Tokens::default()), Cost::Priced(Micros::ZERO));
+        assert_eq!(cost(Some(&Price::free()), &used), Cost::Priced(Micros::ZERO));
+    }
+}

@@ -1,0 +1,173 @@
+//! Which failures lead to the next endpoint, and what the client sees when none is left.
+
+use std::time::Duration;
+
+use bitrouter_testkit::{Answer, FakeProvider};
+use bytes::Bytes;
+use http::Method;
+
+use crate::harness::{CHAT, GEMINI, MESSAGES, RESPONSES, Router, adjust, provider};
+
+const BODY: &str = r#"{"model":"m","messages":[]}"#;
+const STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;
+
+fn raw(content_type: &'static str, text: &'static str) -> Answer {
+    Answer::raw(content_type, vec![Bytes::from_static(text.as_bytes())])
+}
+
+#[tokio::test]
+async fn a_failing_provider_is_somebody_elses_problem() {
+    let json = "application/json";
+    let cases: [(&str, &str, Answer); 16] = [
+        ("dies before the head", BODY, Answer::close()),
+        ("dies before the head of a stream", STREAM, Answer::close()),
+        ("rate limited", BODY, Answer::error(429, "rate_limit_exceeded", "slow down")),
+        ("server error", BODY, Answer::error(500, "server_error", "oops")),
+        ("overloaded", STREAM, Answer::error(529, "overloaded_error", "busy")),
+        ("request timeout", BODY, Answer::error(408, "timeout", "late")),
+        ("no credit", BODY, Answer::error(402, "payment_required", "no credit")),
+        (
+            "credit in a 403",
+            BODY,
+            Answer::error(403, "insufficient_quota", "credit balance too low"),
+        ),
+        ("200 with an error", BODY, raw(json, r#"{"error":{"message":"x","code":500}}"#)),
+        ("200 that is no JSON", BODY, raw(json, "<html>oops</html>")),
+        ("200 that is empty", BODY, raw(json, "")),
+        ("200 stream with an error first", STREAM, Answer::error_in_stream(0, "server_error", "x")),
+        ("stream that ends at once", STREAM, raw("text/event-stream", "")),
+        ("stream of comments", STREAM, raw("text/event-stream", ": ping\n\n: ping\n\n")),
+        ("stream cut before content", STREAM, Answer::text("a b c").cut_after(0)),
+        ("whole answer cut", BODY, Answer::text("a b c").cut_after(0)),
+    ];
+    for (case, body, answer) in cases {
+        let (bad, good) = (FakeProvider::start().await, FakeProvider::start().await);
+        let router = Router::of(&[&bad, &good]).await;
+        bad.script([answer]);
+        let got = router.post(CHAT, body).await;
+        assert_eq!(got.status, 200, "{case}: {}", got.text());
+        assert!(!got.is_cut && got.text().contains("Hello"), "{case}: {}", got.text());
+        assert_eq!(got.header("x-bitrouter-provider"), "p1", "{case}");
+        assert_eq!(got.header("x-bitrouter-attempts"), "2", "{case}");
+    }
+}
+
+#[tokio::test]
+async fn other_refusals_are_the_clients_to_see() {
+    for status in [400, 404, 409, 413, 422] {
+        let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+        let router = Router::of(&[&first, &second]).await;
+        first.script([Answer::error(status, "bad_thing", "the provider's own words")]);
+        let got = router.post(CHAT, BODY).await;
+        assert_eq!(got.status, status);
+        assert!(got.text().contains("the provider's own words"), "{}", got.text());
+        assert!(second.requests().is_empty(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_not_blamed_on_the_client() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    fake.script([Answer::error(401, "invalid_api_key", "bad key: secret-of-p0")]);
+    let got = router.post(CHAT, BODY).await;
+    assert_eq!(got.status, 502);
+    assert!(!got.text().contains("secret-of"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn when_all_fail_the_status_says_how() {
+    let limited =
+        |wait| Answer::error(429, "rate_limit_exceeded", "slow").header("retry-after", wait);
+    let cases = [
+        ("all 429", [limited("30"), limited("7")], 429, "7"),
+        ("all credit", [Answer::error(402, "a", "b"), Answer::error(402, "a", "b")], 402, ""),
+        ("mixed", [limited("30"), Answer::error(500, "a", "b")], 502, ""),
+        ("transport", [Answer::close(), Answer::close()], 502, ""),
+    ];
+    for (case, [one, two], status, wait) in cases {
+        let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+        let router = Router::of(&[&first, &second]).await;
+        first.script([one]);
+        second.script([two]);
+        let got = router.post(CHAT, BODY).await;
+        assert_eq!(got.status, status, "{case}: {}", got.text());
+        assert_eq!(got.header("retry-after"), wait, "{case}");
+        let message = got.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("p0:m") && message.contains("p1:m"), "{case}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn errors_come_in_the_clients_dialect() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let cases = [
+        (CHAT, "/error/message"),
+        (RESPONSES, "/error/message"),
+        (MESSAGES, "/error/message"),
+        (GEMINI, "/error/message"),
+    ];
+    for (path, pointer) in cases {
+        fake.script([Answer::error(500, "server_error", "oops")]);
+        let got = router.post(path, r#"{"model":"m","input":"","messages":[]}"#).await;
+        assert_eq!(got.status, 502, "{path}");
+        let json = got.json();
+        assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_string), "{path}: {json}");
+        assert_eq!(json["type"] == "error", path == MESSAGES, "{path}: {json}");
+        assert_eq!(json["error"]["status"].is_string(), path == GEMINI, "{path}: {json}");
+    }
+}
+
+#[tokio::test]
+async fn each_phase_has_its_own_limit() {
+    let hang = || Answer::hang();
+    let slow = || Answer::text("a b").delay_first(Duration::from_mins(1));
+    for (case, body, answer) in [
+        ("head", BODY, hang()),
+        ("head of a stream", STREAM, hang()),
+        ("first token", STREAM, slow()),
+    ] {
+        let (bad, good) = (FakeProvider::start().await, FakeProvider::start().await);
+        let mut resources = adjust(provider("p0", 0, &bad, &["m"]), |provider| {
+            provider.timeouts = Some(bitrouter_proto::v1::Timeouts {
+                first_token_ms: 50,
+                total_ms: 50,
+                ..Default::default()
+            });
+        });
+        resources.extend(provider("p1", 1, &good, &["m"]));
+        let router = Router::start(resources, |_| {}).await;
+        bad.script([answer]);
+        let got = router.post(CHAT, body).await;
+        assert_eq!(
+            (got.status.as_u16(), got.header("x-bitrouter-provider")),
+            (200, "p1"),
+            "{case}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_can_shorten_the_wait() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    fake.script([Answer::hang()]);
+    let wait = [("x-bitrouter-timeout-ms", "60")];
+    let got = router.call(Method::POST, CHAT, &wait, BODY).await;
+    assert_eq!(got.status, 504, "{}", got.text());
+    let got = router.call(Method::POST, CHAT, &[("x-bitrouter-timeout-ms", "soon")], BODY).await;
+    assert_eq!(got.status, 400, "{}", got.text());
+}
+
+#[tokio::test]
+async fn an_unreachable_provider_is_skipped() {
+    let good = FakeProvider::start().await;
+    let gone = FakeProvider::start().await;
+    let mut resources = provider("p0", 0, &gone, &["m"]);
+    drop(gone);
+    resources.extend(provider("p1", 1, &good, &["m"]));
+    let router = Router::start(resources, |_| {}).await;
+    let got = router.post(CHAT, BODY).await;
+    assert_eq!((got.status.as_u16(), got.header("x-bitrouter-provider")), (200, "p1"));
+}
