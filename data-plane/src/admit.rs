@@ -127,8 +127,8 @@ fn verify(
     for digest_key in table.digest_keys() {
         let digest = secret.digest(&digest_key.key);
         let Some(key) = table.key_by_digest(&digest) else { continue };
-        let until = key.digests.iter().find(|it| it.digest == digest).and_then(|it| it.not_after);
-        let is_over = [until, key.expires_at].into_iter().flatten().any(|end| end <= now);
+        let until = key.digests.iter().find(|it| it.digest == digest).map(|it| it.not_after);
+        let is_over = key.expires_at.min(until.unwrap_or(key.expires_at)) <= now;
         return if is_over { Err(AdmitError::Expired) } else { Ok(Arc::clone(key)) };
     }
     Err(AdmitError::Unknown)

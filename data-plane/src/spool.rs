@@ -35,6 +35,9 @@ use self::{
 
 /// How often the disk is waited for.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
+/// How often the acknowledged number is noted. It spares a start without the control plane some work,
+/// and nothing depends on it.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// How many ages of unacknowledged entries are remembered.
 const MAX_AGES: usize = 4_096;
 
@@ -90,6 +93,8 @@ struct State {
     report_trouble: Option<String>,
     /// Entries up to a number, and when they were there.
     ages: VecDeque<(u64, Timestamp)>,
+    /// The acknowledged number as it was last noted, and when.
+    noted: (u64, Timestamp),
     is_warned: bool,
     sync_at_once: bool,
     is_closing: bool,
@@ -192,6 +197,7 @@ impl Spool {
             disk_trouble: None,
             report_trouble: None,
             ages,
+            noted: (recovered.acked, now),
             is_warned: false,
             sync_at_once: false,
             is_closing: false,
@@ -343,7 +349,11 @@ impl Inner {
 
     /// One round: what was refused is tried again, the disk waited for, old segments deleted.
     fn tend(&self) {
-        let outcome = self.retry().and_then(|()| self.sync()).and_then(|()| self.prune());
+        let outcome = self
+            .retry()
+            .and_then(|()| self.sync())
+            .and_then(|()| self.prune())
+            .and_then(|()| self.note_acked());
         let mut state = self.state.lock();
         match outcome {
             Ok(()) if state.refused.is_empty() => {
@@ -412,21 +422,33 @@ impl Inner {
     }
 
     /// Takes note of what the control plane has stored.
-    fn acknowledge(&self, seq: u64) -> io::Result<()> {
-        let log_id = {
-            let mut state = self.state.lock();
-            while state.ages.front().is_some_and(|(last, _)| *last <= seq) {
-                state.ages.pop_front();
-            }
-            state.report_trouble = None;
-            state.log.log_id()
-        };
-        let is_new = self.acked.send_if_modified(|acked| {
+    fn acknowledge(&self, seq: u64) {
+        let mut state = self.state.lock();
+        while state.ages.front().is_some_and(|(last, _)| *last <= seq) {
+            state.ages.pop_front();
+        }
+        state.report_trouble = None;
+        drop(state);
+        self.acked.send_if_modified(|acked| {
             let is_new = seq > *acked;
             *acked = seq.max(*acked);
             is_new
         });
-        if is_new { recover::write_acked(&*self.fs, log_id, seq) } else { Ok(()) }
+    }
+
+    fn note_acked(&self) -> io::Result<()> {
+        let (acked, now) = (*self.acked.borrow(), self.clock.now());
+        let (log_id, is_due) = {
+            let state = self.state.lock();
+            let (noted, at) = state.noted;
+            let is_due = state.is_closing || now.since(at) >= NOTE_EVERY;
+            (state.log.log_id(), is_due && noted != acked)
+        };
+        if is_due {
+            recover::write_acked(&*self.fs, log_id, acked)?;
+            self.state.lock().noted = (acked, now);
+        }
+        Ok(())
     }
 
     /// Notes that the control plane takes nothing more of this log; the next start begins a new one.

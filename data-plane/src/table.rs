@@ -11,7 +11,12 @@ mod hash;
 pub mod resource;
 mod shards;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use bitrouter_keys::Digest;
 
@@ -60,10 +65,34 @@ struct Names {
 /// Who may ask.
 #[derive(Clone, Debug)]
 struct Keys {
-    by_id: Shards<Arc<str>, Arc<VirtualKey>>,
+    by_id: Shards<KeyById, ()>,
     by_digest: Shards<Digest, Arc<VirtualKey>>,
     digesting: Arc<[Arc<DigestKey>]>,
 }
+
+/// A virtual key that stands for its id, so that the id lies in memory once.
+#[derive(Clone, Debug)]
+struct KeyById(Arc<VirtualKey>);
+
+impl Borrow<str> for KeyById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl Hash for KeyById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (*self.0.id).hash(state);
+    }
+}
+
+impl PartialEq for KeyById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for KeyById {}
 
 impl Default for RoutingTable {
     fn default() -> Self {
@@ -155,7 +184,7 @@ impl RoutingTable {
 
     /// A virtual key by id.
     pub fn key(&self, id: &str) -> Option<&Arc<VirtualKey>> {
-        self.keys.by_id.get(id)
+        self.keys.by_id.get_key(id).map(|KeyById(key)| key)
     }
 
     /// How many virtual keys there are.

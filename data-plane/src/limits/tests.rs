@@ -8,7 +8,7 @@ fn key(id: &str, limits: Limits) -> VirtualKey {
         user_id: Arc::default(),
         models: Box::default(),
         providers: Box::default(),
-        expires_at: None,
+        expires_at: bitrouter_runtime::Timestamp::default(),
         limits,
         digests: Box::default(),
     }

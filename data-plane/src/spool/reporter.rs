@@ -108,7 +108,7 @@ async fn begin(spool: &Arc<Inner>, answer: &ReportResponse) -> Result<Cursor, Br
             "the control plane has stored other entries than the usage log",
         ));
     }
-    acknowledge(spool, acked).await?;
+    spool.acknowledge(acked);
     Ok(cursor)
 }
 
@@ -121,7 +121,7 @@ async fn settle(
     loop {
         let answer = next(answers).await?;
         check(&answer)?;
-        acknowledge(spool, answer.acked_seq).await?;
+        spool.acknowledge(answer.acked_seq);
         if answer.retry_after_ms > 0 {
             tokio::time::sleep(Duration::from_millis(answer.retry_after_ms.into())).await;
         }
@@ -161,11 +161,6 @@ async fn wait(
 async fn read(spool: &Arc<Inner>, cursor: Cursor) -> Result<Run, Broken> {
     let spool = Arc::clone(spool);
     blocking(move || spool.next_run(cursor)).await
-}
-
-async fn acknowledge(spool: &Arc<Inner>, seq: u64) -> Result<(), Broken> {
-    let spool = Arc::clone(spool);
-    blocking(move || spool.acknowledge(seq)).await
 }
 
 async fn blocking<T: Send + 'static>(

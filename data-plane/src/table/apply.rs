@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Account, Kind, Provider, Resource, ResourceRef, Revision, RoutingTable, StateHash, VirtualKey,
+    Account, KeyById, Kind, Provider, Resource, ResourceRef, Revision, RoutingTable, StateHash,
+    VirtualKey,
 };
 
 /// A change from one revision to another.
@@ -202,7 +203,7 @@ impl RoutingTable {
         for digest in &key.digests {
             self.keys.by_digest.insert(digest.digest, Arc::clone(&key));
         }
-        self.keys.by_id.insert(Arc::clone(&key.id), key);
+        self.keys.by_id.insert(KeyById(key), ());
         Ok(())
     }
 

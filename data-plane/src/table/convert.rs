@@ -393,6 +393,7 @@ const fn limit(tokens: u64) -> Option<u64> {
     if tokens == 0 { None } else { Some(tokens) }
 }
 
-fn moment(millis: u64) -> Option<Timestamp> {
-    (millis > 0).then(|| Timestamp::from_millis(millis))
+/// Zero on the wire is the end of time here: most keys have no end, and there are many of them.
+const fn moment(millis: u64) -> Timestamp {
+    if millis == 0 { Timestamp::from_micros(u64::MAX) } else { Timestamp::from_millis(millis) }
 }

@@ -320,8 +320,8 @@ pub struct VirtualKey {
     pub models: Box<[Pattern]>,
     /// Provider ids. Empty: every provider.
     pub providers: Box<[Box<str>]>,
-    /// After this it is refused.
-    pub expires_at: Option<Timestamp>,
+    /// After this it is refused. The end of time: never.
+    pub expires_at: Timestamp,
     /// How fast it may be used.
     pub limits: Limits,
     /// More than one while a rotated key's predecessor is still accepted.
@@ -333,8 +333,8 @@ pub struct VirtualKey {
 pub struct KeyDigest {
     /// Of the secret, under one of the table's digest keys.
     pub digest: Digest,
-    /// After this it is refused.
-    pub not_after: Option<Timestamp>,
+    /// After this it is refused. The end of time: never.
+    pub not_after: Timestamp,
 }
 
 /// How fast a key may be used. Zero: no limit.

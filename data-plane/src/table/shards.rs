@@ -42,6 +42,15 @@ impl<K: Clone + Eq + Hash, V: Clone> Shards<K, V> {
         self.parts.get(self.place(key))?.get(key)
     }
 
+    /// The key as it is held.
+    pub(crate) fn get_key<Q>(&self, key: &Q) -> Option<&K>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.parts.get(self.place(key))?.get_key_value(key).map(|(key, _)| key)
+    }
+
     /// Returns what stood there before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         if self.parts.is_empty() {
