@@ -72,6 +72,6 @@ pub(crate) fn router(api: Api, access: Access, more: Router) -> Router {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
-        .layer(from_fn_with_state(admission, auth::admit))
         .layer(from_fn_with_state(api, extract::revision_header))
+        .layer(from_fn_with_state(admission, auth::admit))
 }

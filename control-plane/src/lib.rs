@@ -15,6 +15,8 @@ pub mod resource;
 pub mod secrets;
 mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use api::Access;
 pub use owner_token::TOKEN_FILE;

@@ -243,3 +243,7 @@ pub(crate) async fn stored_secrets(
     }
     Ok(secrets)
 }
+
+#[cfg(test)]
+#[path = "plane_tests.rs"]
+mod tests;

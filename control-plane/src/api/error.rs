@@ -29,6 +29,8 @@ pub(crate) enum ApiError {
     UnknownPath,
     #[error("the path does not take this method")]
     UnknownMethod,
+    #[error("the body is too large")]
+    BodyTooLarge,
     #[error("{0}")]
     Invalid(String),
     #[error("the document cannot be used:\n{}", .0.join("\n"))]
@@ -63,6 +65,7 @@ impl ApiError {
             }
             Self::Store(StoreError::Conflict { .. }) => Some("read it again and repeat the change"),
             Self::NotFound { .. }
+            | Self::BodyTooLarge
             | Self::Invalid(_)
             | Self::Document(_)
             | Self::InUse(_)
@@ -81,6 +84,7 @@ impl ApiError {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown_path"),
             Self::UnknownMethod => (StatusCode::METHOD_NOT_ALLOWED, "unknown_method"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Document(_) => (StatusCode::BAD_REQUEST, "invalid_document"),
             Self::PreconditionRequired { .. } => {

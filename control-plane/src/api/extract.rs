@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, State},
-    http::{HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::{Api, error::ApiError},
     keys::REPEATABLE,
-    resource::{Kind, Revision},
+    resource::{Kind, Owner, Resource, Revision},
     store::{Actor, Expect, Once},
 };
 
@@ -25,7 +25,7 @@ pub(super) const REVISION_HEADER: HeaderName = HeaderName::from_static("x-config
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 
-/// Sets the published revision on every answer that does not say its own.
+/// Sets the newest revision on every answer that does not say its own.
 pub(super) async fn revision_header(
     State(api): State<Api>,
     request: Request,
@@ -33,8 +33,10 @@ pub(super) async fn revision_header(
 ) -> Response {
     let mut response = next.run(request).await;
     if !response.headers().contains_key(&REVISION_HEADER) {
-        let (Revision(revision), _) = api.publisher.head();
-        response.headers_mut().insert(REVISION_HEADER, HeaderValue::from(revision));
+        // Where the database does not answer, the answer itself says so.
+        if let Ok(Revision(revision)) = api.store.revision().await {
+            response.headers_mut().insert(REVISION_HEADER, HeaderValue::from(revision));
+        }
     }
     response
 }
@@ -68,7 +70,10 @@ impl FromRequest<Api> for Raw {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let read = Bytes::from_request(request, api).await;
-        read.map(Self).map_err(|rejection| ApiError::Invalid(rejection.body_text()))
+        read.map(Self).map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
+            _ => ApiError::Invalid(rejection.body_text()),
+        })
     }
 }
 
@@ -131,14 +136,20 @@ impl FromRequestParts<Api> for IfMatch {
 }
 
 impl IfMatch {
-    /// What a change may expect, of something that has this version or is not there.
+    /// What a change may expect of something that was found, or not. What is only in the overlay is
+    /// not stored: a client that saw it may put something in its place.
     pub(super) fn expect(
         self,
         kind: Kind,
         id: &str,
-        found: Option<Revision>,
+        found: Option<&Resource>,
     ) -> Result<Expect, ApiError> {
-        match (self.0, found) {
+        let stored = found.filter(|found| found.owner != Owner::Env);
+        let overlaid = found.filter(|found| found.owner == Owner::Env);
+        match (self.0, stored) {
+            (Some(seen), None) if overlaid.is_some_and(|at| at.resource_version == seen) => {
+                Ok(Expect::Absent)
+            }
             (Some(seen), _) => Ok(Expect::Version(seen)),
             (None, None) => Ok(Expect::Absent),
             (None, Some(_)) => Err(ApiError::PreconditionRequired { kind, id: id.to_owned() }),

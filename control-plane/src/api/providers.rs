@@ -12,7 +12,7 @@ use crate::{
         extract::{Body, By, IfMatch, Name},
         models::is_active,
         types::{AccountPut, AccountView, List, Meta, ProviderPut, ProviderView},
-        view::{all, changed, check_name, deleted, find, in_force, versioned},
+        view::{all, changed, check_name, deleted, find, in_force, removing, replacing, versioned},
     },
     resource::{Declared, Kind, Owner, Resource, Spec},
     snapshot::publisher::Urgency,
@@ -60,9 +60,7 @@ async fn put(
     Body(ProviderPut { spec, accounts }): Body<ProviderPut>,
 ) -> Result<Response, ApiError> {
     check(&id, &spec)?;
-    let found = api.store.resource(Kind::Provider, &id).await?;
-    let version = found.map(|found| found.resource_version);
-    let expect = if_match.expect(Kind::Provider, &id, version)?;
+    let expect = replacing(&api, Kind::Provider, &id, if_match).await?;
     let declared = Declared { id: id.clone(), spec: Spec::Provider(spec), secret: None };
     let mut changes = vec![Change::Put { declared, owner: Owner::Api, expect }];
     if let Some(accounts) = accounts {
@@ -79,9 +77,7 @@ async fn delete(
     Name(id): Name,
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    let found = api.store.resource(Kind::Provider, &id).await?;
-    let found = found.ok_or_else(|| ApiError::NotFound { what: "provider", id: id.clone() })?;
-    let expect = if_match.expect(Kind::Provider, &id, Some(found.resource_version))?;
+    let expect = removing(&api, Kind::Provider, &id, if_match).await?;
     for route in in_force(&api, Kind::Route).await? {
         let Spec::Route(spec) = &route.spec else { continue };
         if spec.endpoints.iter().any(|endpoint| endpoint.provider == id) {

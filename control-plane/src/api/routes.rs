@@ -10,7 +10,7 @@ use crate::{
         error::ApiError,
         extract::{Body, By, IfMatch, Name},
         types::{List, Meta, RoutePut, RouteView},
-        view::{changed, check_name, deleted, find, in_force, versioned},
+        view::{changed, check_name, deleted, find, in_force, removing, replacing, versioned},
     },
     resource::{Declared, Kind, Owner, Resource, Spec},
     snapshot::{compile::account_id, publisher::Urgency},
@@ -50,9 +50,7 @@ async fn put(
 ) -> Result<Response, ApiError> {
     check_name("route's name", &name)?;
     check(&api, &spec).await?;
-    let found = api.store.resource(Kind::Route, &name).await?;
-    let version = found.map(|found| found.resource_version);
-    let expect = if_match.expect(Kind::Route, &name, version)?;
+    let expect = replacing(&api, Kind::Route, &name, if_match).await?;
     let declared = Declared { id: name.clone(), spec: Spec::Route(spec), secret: None };
     let change = Change::Put { declared, owner: Owner::Api, expect };
     let committed = api.store.commit(&actor, vec![change], api.clock.now_ms()).await?;
@@ -66,9 +64,7 @@ async fn delete(
     Name(name): Name,
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    let found = api.store.resource(Kind::Route, &name).await?;
-    let found = found.ok_or_else(|| ApiError::NotFound { what: "route", id: name.clone() })?;
-    let expect = if_match.expect(Kind::Route, &name, Some(found.resource_version))?;
+    let expect = removing(&api, Kind::Route, &name, if_match).await?;
     let change = Change::Delete { kind: Kind::Route, id: name, owner: Owner::Api, expect };
     let committed = api.store.commit(&actor, vec![change], api.clock.now_ms()).await?;
     api.publisher.notify(Urgency::Ordinary);

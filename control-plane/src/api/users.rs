@@ -9,7 +9,7 @@ use crate::{
         error::ApiError,
         extract::{Body, By, IfMatch, Name, Params},
         types::{KeyState, List, Meta, UserPut, UserView},
-        view::{PageQuery, all, changed, check_name, deleted, versioned},
+        view::{PageQuery, all, changed, check_name, deleted, removing, replacing, versioned},
     },
     keys,
     resource::{Declared, Kind, Owner, Resource, Spec},
@@ -48,9 +48,7 @@ async fn put(
     Body(UserPut { spec }): Body<UserPut>,
 ) -> Result<Response, ApiError> {
     check_name("user's id", &id)?;
-    let found = api.store.resource(Kind::User, &id).await?;
-    let version = found.map(|found| found.resource_version);
-    let expect = if_match.expect(Kind::User, &id, version)?;
+    let expect = replacing(&api, Kind::User, &id, if_match).await?;
     let declared = Declared { id: id.clone(), spec: Spec::User(spec), secret: None };
     let change = Change::Put { declared, owner: Owner::Api, expect };
     let committed = api.store.commit(&actor, vec![change], api.clock.now_ms()).await?;
@@ -67,9 +65,7 @@ async fn delete(
     Name(id): Name,
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    let found = api.store.resource(Kind::User, &id).await?;
-    let found = found.ok_or_else(|| ApiError::NotFound { what: "user", id: id.clone() })?;
-    let expect = if_match.expect(Kind::User, &id, Some(found.resource_version))?;
+    let expect = removing(&api, Kind::User, &id, if_match).await?;
     let now_ms = api.clock.now_ms();
     let keys = all(&api, Kind::VirtualKey).await?;
     let is_active = |key: &&Resource| match &key.spec {

@@ -9,9 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{Api, error::ApiError, extract::REVISION_HEADER, types::List},
-    resource::{Kind, Resource, Revision},
-    store::{Page, StoreError},
+    api::{
+        Api,
+        error::ApiError,
+        extract::{IfMatch, REVISION_HEADER},
+        types::List,
+    },
+    resource::{Kind, Owner, Resource, Revision},
+    store::{Expect, Page, StoreError},
 };
 
 const PAGE: u32 = 500;
@@ -74,6 +79,33 @@ pub(super) async fn find(api: &Api, kind: Kind, id: &str) -> Result<Option<Resou
     }
     let overlaid = api.publisher.overlay(kind).await;
     Ok(overlaid.into_iter().find(|resource| resource.id == id))
+}
+
+/// What a PUT may expect of what it replaces.
+pub(super) async fn replacing(
+    api: &Api,
+    kind: Kind,
+    id: &str,
+    if_match: IfMatch,
+) -> Result<Expect, ApiError> {
+    let found = find(api, kind, id).await?;
+    if_match.expect(kind, id, found.as_ref())
+}
+
+/// What a DELETE may expect of what it removes.
+pub(super) async fn removing(
+    api: &Api,
+    kind: Kind,
+    id: &str,
+    if_match: IfMatch,
+) -> Result<Expect, ApiError> {
+    match find(api, kind, id).await? {
+        None => Err(ApiError::NotFound { what: kind.as_str(), id: id.to_owned() }),
+        Some(Resource { owner: owner @ Owner::Env, .. }) => {
+            Err(StoreError::OwnedBy { kind, id: id.to_owned(), owner }.into())
+        }
+        Some(found) => if_match.expect(kind, id, Some(&found)),
+    }
 }
 
 /// An answer about one resource, with its version as entity tag.

@@ -27,6 +27,8 @@ use crate::{
 const QUIET: Duration = Duration::from_millis(10);
 /// … or the first of several has waited for so long.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// How long a caller waits for its change to be published.
+const LONGEST_PUBLICATION: Duration = Duration::from_secs(10);
 /// How often the database is looked at for changes that somebody else made.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -98,11 +100,13 @@ impl Publisher {
     }
 
     /// Says that something was committed and waits until it is published, within reason.
-    pub(crate) async fn publish(&self, revision: Revision) -> bool {
+    pub(crate) async fn publish(&self, revision: Revision) {
         self.notify(Urgency::Immediate);
         let mut head = self.head.subscribe();
         let published = head.wait_for(|head| *head >= revision.0);
-        timeout(Duration::from_secs(10), published).await.is_ok()
+        if timeout(LONGEST_PUBLICATION, published).await.is_err() {
+            tracing::warn!(revision = revision.0, "a change is stored, but not published yet");
+        }
     }
 
     /// Puts a new overlay in force; it is published by the next refresh.

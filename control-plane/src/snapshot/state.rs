@@ -70,7 +70,9 @@ impl State {
 
     /// Goes to another revision; each change is a resource's new form, or none if it is gone.
     /// Resources that stay as they are may be among the changes.
-    pub(crate) fn apply(&mut self, revision: u64, changes: Vec<(Key, Option<wire::Resource>)>) {
+    pub(crate) fn apply(&mut self, revision: u64, mut changes: Vec<(Key, Option<wire::Resource>)>) {
+        // Parents before their children, and the same delta whatever was read first.
+        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut delta = wire::Delta {
             from_revision: self.revision,
             to_revision: revision,
