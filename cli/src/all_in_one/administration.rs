@@ -1,0 +1,82 @@
+//! The half of the process that is not traffic: the control plane, told by the keeper, and the sockets
+//! of the admin API.
+
+use bitrouter_control_plane::{ControlPlane, ControlPlaneSettings, OpenError, store};
+use bitrouter_keys::Secret;
+use bitrouter_runtime::tasks::Tasks;
+use bitrouter_runtime::{Clock, Entropy};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Channel;
+
+use super::keeper::{InForce, Keeper, Wish};
+use super::{link, listeners};
+use crate::failure::{Failure, chain};
+use crate::installation::{Configuration, Installation};
+use crate::serving::Serving;
+
+/// Wishes that wait for the one before.
+const WISHES: usize = 16;
+
+/// Everything that is known before anything is started.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) installation: Installation,
+    pub(super) configuration: Configuration,
+    pub(super) serving: Serving,
+    pub(super) database_url: String,
+    pub(super) clock: Clock,
+}
+
+/// What has been started.
+#[derive(Debug)]
+pub(super) struct Administration {
+    pub(super) control_plane: ControlPlane,
+    pub(super) in_force: watch::Receiver<InForce>,
+    pub(super) wishes: mpsc::Sender<Wish>,
+    /// To the control plane, for the data plane.
+    pub(super) channel: Channel,
+    pub(super) admin: TcpListener,
+    pub(super) socket: UnixListener,
+}
+
+impl Administration {
+    /// Starts it on the runtime that this is called on.
+    pub(super) async fn start(prepared: Prepared, tasks: Tasks) -> Result<Self, Failure> {
+        let places = &prepared.installation.places;
+        let admin = listeners::tcp(prepared.serving.admin_listen).await?;
+        let socket = listeners::socket(&prepared.serving.socket, places)?;
+        let settings = ControlPlaneSettings {
+            database_url: Secret::new(prepared.database_url),
+            keys_dir: places.keys(),
+            retention: prepared.serving.retention,
+        };
+        let opened = ControlPlane::open(settings, prepared.clock, Entropy::system()).await;
+        let control_plane = opened.map_err(|error| cannot_open(&error))?;
+        let (channel, incoming) = link::link();
+        control_plane.serve_sync(incoming);
+        let (keeper, in_force) =
+            Keeper::start(control_plane.clone(), prepared.installation, prepared.configuration)
+                .await?;
+        let (wishes, wished) = mpsc::channel(WISHES);
+        let stop = tasks.stopping().clone();
+        tasks.spawn("keeper", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = keeper.run(wished) => {}
+            }
+        });
+        Ok(Self { control_plane, in_force, wishes, channel, admin, socket })
+    }
+}
+
+fn cannot_open(error: &OpenError) -> Failure {
+    match error {
+        OpenError::Store(store::OpenError::Unusable { database, problem, hint }) => {
+            Failure::failed(format!("cannot open the database {database}: {problem}"))
+                .hint(hint.clone())
+        }
+        _ => Failure::failed(chain(error)),
+    }
+    .kind("database")
+}

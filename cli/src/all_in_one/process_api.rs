@@ -1,0 +1,109 @@
+//! The endpoints that this process adds to the admin API: its own life, and what only a data plane in
+//! the same process can tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use http::StatusCode;
+use tokio::sync::oneshot;
+
+use super::keeper::Wish;
+use super::shell::Shell;
+use crate::failure::{Exit, Failure};
+use crate::process::{
+    EndpointView, EphemeralRoute, PlanView, Process, ProviderTest, ReloadRequest, Reloaded,
+    ResolveRequest, StopRequest, Stopping,
+};
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+/// The endpoints.
+pub(super) fn router(shell: Arc<Shell>) -> Router {
+    Router::new()
+        .route("/v1/process", get(process))
+        .route("/v1/reload", post(reload))
+        .route("/v1/stop", post(stop))
+        .route("/v1/resolve", post(resolve))
+        .route("/v1/endpoints", get(endpoints))
+        .route("/v1/ephemeral-routes/{name}", put(add_route).delete(remove_route))
+        .route("/v1/providers/{id}/test", post(test_provider))
+        .with_state(shell)
+}
+
+async fn process(State(shell): State<Arc<Shell>>) -> Json<Process> {
+    Json(shell.process())
+}
+
+async fn reload(
+    State(shell): State<Arc<Shell>>,
+    Json(request): Json<ReloadRequest>,
+) -> Answer<Reloaded> {
+    // Only what provider keys are read from, now or in the changed file: this is no way to change
+    // other variables.
+    let names = shell.env_names();
+    let is_key = |name: &str| name.ends_with("_API_KEY") || name.ends_with("_BASE_URL");
+    let env = request.env.into_iter().filter(|(name, _)| names.contains(name) || is_key(name));
+    let env = env.collect();
+    let (done, answer) = oneshot::channel();
+    shell.ask(Wish::Reload { env, done }, answer).await?.map(Json)
+}
+
+async fn stop(State(shell): State<Arc<Shell>>, Json(request): Json<StopRequest>) -> Json<Stopping> {
+    shell.stop(request.drain_s.map(|drain_s| Duration::from_secs(u64::from(drain_s))));
+    Json(Stopping { pid: std::process::id() })
+}
+
+async fn resolve(
+    State(shell): State<Arc<Shell>>,
+    Json(request): Json<ResolveRequest>,
+) -> Answer<PlanView> {
+    shell.resolve(&request).map(Json)
+}
+
+async fn endpoints(State(shell): State<Arc<Shell>>) -> Json<Vec<EndpointView>> {
+    Json(shell.endpoints())
+}
+
+async fn add_route(
+    State(shell): State<Arc<Shell>>,
+    Path(name): Path<String>,
+    Json(route): Json<EphemeralRoute>,
+) -> Answer<EphemeralRoute> {
+    let (done, answer) = oneshot::channel();
+    let wish = Wish::Route { name, route: Some(route.spec.clone()), done };
+    shell.ask(wish, answer).await??;
+    Ok(Json(route))
+}
+
+async fn remove_route(
+    State(shell): State<Arc<Shell>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let (done, answer) = oneshot::channel();
+    shell.ask(Wish::Route { name, route: None, done }, answer).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn test_provider(
+    State(shell): State<Arc<Shell>>,
+    Path(id): Path<String>,
+) -> Answer<Vec<ProviderTest>> {
+    shell.test_provider(&id).await.map(Json)
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self.exit() {
+            Exit::Usage => StatusCode::BAD_REQUEST,
+            Exit::Failed => StatusCode::UNPROCESSABLE_ENTITY,
+            Exit::NotFound => StatusCode::NOT_FOUND,
+            Exit::Refused => StatusCode::CONFLICT,
+            Exit::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Json(serde_json::json!({ "error": self }))).into_response()
+    }
+}

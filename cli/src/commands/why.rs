@@ -1,0 +1,129 @@
+//! `why`: everything about one request.
+
+use bitrouter_control_plane::api::types::{AttemptView, RequestDetail, RequestRow};
+use clap::Args;
+
+use super::{Context, requests};
+use crate::client::segment;
+use crate::failure::Failure;
+use crate::{output, text, when};
+
+/// Show why a request went where it went: every attempt and every endpoint that was left out.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Example:
+  bitrouter why 0198c2a0-...     the id is in the answer's x-bitrouter-request-id header")]
+pub(crate) struct Why {
+    /// The request's id.
+    #[arg(value_name = "REQUEST_ID")]
+    id: String,
+}
+
+impl Why {
+    /// Does it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let path = format!("/v1/requests/{}", segment(&self.id));
+        let detail: RequestDetail = context.client()?.get(&path).await?;
+        context.output.result(&detail, || story(&detail));
+        Ok(())
+    }
+}
+
+/// The request, its attempts in their order, and what was left out.
+pub(crate) fn story(detail: &RequestDetail) -> String {
+    let row = &detail.row;
+    let mut text = output::facts(&[
+        ("request", row.id.clone()),
+        ("time", when::local(row.started_at)),
+        ("asked for", asked_for(row)),
+        ("by", by(row)),
+        ("ended", requests::outcome(row)),
+        ("tokens", classes(row)),
+        ("cost USD", text::cost(row.cost_micros, row.unpriced)),
+        ("took", took(row)),
+        (
+            "config",
+            format!("revision {}, prices of {}", detail.config_revision, detail.price_revision),
+        ),
+    ]);
+    if !detail.attempts.is_empty() {
+        text.push_str(&format!("\nAttempts (ordered by {}):\n", detail.strategy));
+    }
+    for (index, attempt) in detail.attempts.iter().enumerate() {
+        text.push_str(&format!("  {}. {}\n", index + 1, attempt_of(attempt)));
+    }
+    if !detail.left_out.is_empty() {
+        text.push_str("\nLeft out:\n");
+    }
+    for left_out in &detail.left_out {
+        text.push_str(&format!(
+            "  - {}:{}: {}\n",
+            left_out.provider, left_out.model, left_out.reason
+        ));
+    }
+    text
+}
+
+fn asked_for(row: &RequestRow) -> String {
+    if row.requested_model.is_empty() {
+        return "refused before the request was read".to_owned();
+    }
+    let how = if row.streamed { ", streamed" } else { "" };
+    let dialect = row.dialect.map(|dialect| format!(" in {dialect}{how}")).unwrap_or_default();
+    match &row.route {
+        Some(route) if *route != row.requested_model => {
+            format!("{}{dialect}, route {route}", row.requested_model)
+        }
+        _ => format!("{}{dialect}", row.requested_model),
+    }
+}
+
+fn by(row: &RequestRow) -> String {
+    match (&row.key_id, &row.user_id) {
+        (Some(key), Some(user)) => format!("{user} ({key})"),
+        (Some(who), None) | (None, Some(who)) => who.clone(),
+        (None, None) => "nobody in particular: without a key".to_owned(),
+    }
+}
+
+fn classes(row: &RequestRow) -> String {
+    let used: Vec<_> = row
+        .tokens
+        .by_class()
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(class, count)| format!("{} {count}", class.as_str()))
+        .collect();
+    match (used.is_empty(), row.usage_unknown) {
+        (true, true) => "unknown: the provider did not say".to_owned(),
+        (true, false) => "none".to_owned(),
+        (false, true) => format!("{} (incomplete)", used.join(", ")),
+        (false, false) => used.join(", "),
+    }
+}
+
+fn took(row: &RequestRow) -> String {
+    let total = text::millis(u64::from(row.duration_ms));
+    row.ttft_ms.map_or_else(
+        || total.clone(),
+        |first| format!("{total}, {} to the first byte", text::millis(u64::from(first))),
+    )
+}
+
+fn attempt_of(attempt: &AttemptView) -> String {
+    let account = attempt.account.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
+    let mut ended = text::name_of(&attempt.outcome);
+    if let Some(status) = attempt.status {
+        ended.push_str(&format!(" {status}"));
+    }
+    if let Some(code) = &attempt.error_code {
+        ended.push_str(&format!(" {code}"));
+    }
+    let billed = if attempt.may_have_been_billed { ", may have been billed" } else { "" };
+    format!(
+        "{}:{}{account}: {ended} after {}{billed}\n     {}",
+        attempt.provider,
+        attempt.model,
+        text::millis(u64::from(attempt.duration_ms)),
+        attempt.reason,
+    )
+}

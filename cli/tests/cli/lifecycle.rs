@@ -1,0 +1,151 @@
+//! Start, stop, restart, reload; signals; what is in the way.
+
+use std::net::TcpListener;
+
+use bitrouter_testkit::FakeProvider;
+use rustix::process::Signal;
+
+use crate::harness::{Done, Home, config, eventually};
+
+const START: &[&str] =
+    &["start", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--no-discovery"];
+
+#[test]
+fn a_background_process_starts_restarts_and_stops() {
+    let home = Home::new();
+    let started = home.json(START);
+    let guard = Background(&home);
+    let again = home.run(&[START, &["--json"]].concat());
+    assert_eq!((again.code, again.error()["kind"].as_str()), (1, Some("already_running")));
+
+    let status = home.json(&["status"]);
+    assert_eq!(status["process"]["pid"], started["pid"]);
+    assert_eq!(status["process"]["listen"], started["listen"]);
+
+    let restarted = home.json(&["restart"]);
+    assert_ne!(restarted["pid"], started["pid"]);
+    assert_eq!(home.json(&["status"])["process"]["pid"], restarted["pid"]);
+
+    let stopped = home.json(&["stop"]);
+    assert_eq!(stopped["pid"], restarted["pid"]);
+    assert_eq!(home.run(&["status"]).code, 5);
+    drop(guard);
+}
+
+#[test]
+fn a_start_that_fails_says_why() {
+    let home = Home::with_config("providers: 7\n");
+    let done = home.run(&["start", "--json"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.error()["message"].as_str().unwrap().contains("bitrouter.yaml:1"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let home = Home::new();
+    let serving = home.serve(&[]);
+    let second = home.serve_in_vain(&[]);
+    assert_eq!((second.code, second.error()["kind"].as_str()), (1, Some("already_running")));
+    assert!(second.error()["message"].as_str().unwrap().contains(&serving.pid().to_string()));
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flag in ["--listen", "--admin-listen"] {
+        let args = ["serve", "--json", "--no-discovery", "--listen", "127.0.0.1:0"];
+        let mut args: Vec<&str> = args.to_vec();
+        if flag == "--listen" {
+            args.truncate(3);
+            args.extend(["--admin-listen", "127.0.0.1:0"]);
+        }
+        args.extend([flag, &address]);
+        let done = Home::new().run(&args);
+        assert_eq!(done.code, 1, "{flag}: {}{}", done.stdout, done.stderr);
+        assert!(done.error()["message"].as_str().unwrap().contains(&address), "{}", done.stdout);
+        assert!(done.error()["hint"].is_string(), "{flag}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn signals_end_it_and_what_a_killed_one_leaves_is_no_obstacle() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut serving = Home::new().serve(&[]);
+        serving.signal(signal);
+        assert_eq!(serving.exit_code(), Some(0), "{signal:?}");
+    }
+    let home = Home::new();
+    let mut killed = home.serve(&[]);
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.exit_code(), None);
+    assert!(home.path().join("run/bitrouter.json").exists(), "it left its traces");
+    assert_eq!(home.run(&["status"]).code, 5);
+    let next = home.serve(&[]);
+    assert_eq!(home.json(&["status"])["process"]["pid"], next.pid());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_takes_the_changed_file_and_the_callers_keys_into_use() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config("server: { skip_auth: true }\ninherit_defaults: false\n");
+    let serving = home.serve(&[]);
+    assert_eq!(serving.chat("steady:parrot", None).status, 404);
+
+    home.write(
+        "bitrouter.yaml",
+        &config(&provider.url(), true).replace("api_key: upstream-secret", "env_prefix: STEADY"),
+    );
+    let reloaded = reload(&home, &[("STEADY_API_KEY", "from-the-caller")]);
+    assert_eq!(reloaded.code, 0, "{}{}", reloaded.stdout, reloaded.stderr);
+    assert_eq!(reloaded.document()["changed_env"][0], "STEADY_API_KEY");
+    let reply = eventually("the provider is served", || {
+        Some(serving.chat("steady:parrot", None)).filter(|reply| reply.status == 200)
+    });
+    assert_eq!(reply.header("x-bitrouter-provider").as_deref(), Some("steady"));
+    let received = provider.requests();
+    assert_eq!(received.last().unwrap().header("authorization"), "Bearer from-the-caller");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_with_a_bad_config_keeps_the_old_one_and_says_so() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config(&config(&provider.url(), true));
+    let serving = home.serve(&[]);
+    home.write("bitrouter.yaml", "providers: { steady: { api_bse: x } }\n");
+    let refused = reload(&home, &[]);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    let message = refused.error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("api_bse") && message.contains("stays in force"), "{message}");
+    assert_eq!(serving.chat("steady:parrot", None).status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reloads() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config("server: { skip_auth: true }\ninherit_defaults: false\n");
+    let serving = home.serve(&[]);
+    home.write("bitrouter.yaml", &config(&provider.url(), true));
+    serving.signal(Signal::HUP);
+    eventually("the provider is served", || {
+        Some(serving.chat("steady:parrot", None)).filter(|reply| reply.status == 200)
+    });
+}
+
+fn reload(home: &Home, env: &[(&str, &str)]) -> Done {
+    let output = home.command(&["reload", "--json"]).envs(env.iter().copied()).output().unwrap();
+    Done::of(&output)
+}
+
+/// Ends what `start` started, whatever becomes of the test.
+struct Background<'a>(&'a Home);
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        self.0.run(&["stop", "--drain", "0"]);
+    }
+}
