@@ -167,11 +167,8 @@ fn resident_kib() -> u64 {
 fn a_hundred_thousand_keys_fit_and_change_quickly() {
     let (clock, count) = (Clock::system(), 100_000);
     let before = resident_kib();
-    let mut table = RoutingTable::empty();
-    for from in (0..count).step_by(1_000) {
-        let keys = (from..from + 1_000).map(|n| of_key(n, key(n))).collect();
-        table = table.apply(change(from + 1, keys, &[]));
-    }
+    let snapshot = (0..count).filter_map(|n| Incoming::from_wire(of_key(n, key(n)))).collect();
+    let mut table = RoutingTable::empty().replace(Revision(count), snapshot);
     assert_eq!(table.key_count(), 100_000);
     println!("100,000 keys: {} KiB", resident_kib() - before);
     let mut times: Vec<_> = (0..1_000)
@@ -184,5 +181,5 @@ fn a_hundred_thousand_keys_fit_and_change_quickly() {
         })
         .collect();
     times.sort_unstable();
-    println!("one key changed: p50 {:?}, worst {:?}", times[500], times[999]);
+    println!("one key changed: p50 {:?}, p99 {:?}", times[500], times[990]);
 }
