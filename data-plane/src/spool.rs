@@ -267,8 +267,13 @@ impl Spool {
         let mut durable = self.0.durable.subscribe();
         self.0.state.lock().sync_at_once = true;
         self.0.wake.notify_one();
-        let reached = durable.wait_for(|reach| reach.position >= position.0).await;
-        reached.map(drop).map_err(|_| SpoolError::Closed)
+        while durable.borrow_and_update().position < position.0 {
+            if let Some(trouble) = &self.0.state.lock().disk_trouble {
+                return Err(SpoolError::Trouble(trouble.clone()));
+            }
+            durable.changed().await.map_err(|_| SpoolError::Closed)?;
+        }
+        Ok(())
     }
 
     /// Waits until the control plane has stored everything that has been written.
@@ -367,6 +372,8 @@ impl Inner {
                     tracing::error!(%error, "the usage log cannot be written, requests are refused");
                 }
                 state.disk_trouble = Some(error.to_string());
+                // Whoever waits for the disk is told.
+                self.durable.send_modify(|_| {});
             }
         }
         self.warn_when_filling(&mut state);

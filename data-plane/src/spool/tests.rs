@@ -105,7 +105,7 @@ impl Append for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(())
+        if self.room.load(Ordering::SeqCst) == 0 { Err(full()) } else { Ok(()) }
     }
 }
 
@@ -285,6 +285,20 @@ async fn with_durability_power_an_attempt_waits_for_the_disk() {
     let position = spool.intend(id(1), &draft(1)).unwrap();
     spool.durable(position).await.unwrap();
     assert!(spool.0.durable.borrow().position >= position.0);
+    spool.close();
+}
+
+#[tokio::test]
+async fn who_waits_for_a_disk_that_fails_is_told() {
+    let memory = Memory::new();
+    let settings = SpoolSettings { durability: Durability::Power, ..SpoolSettings::new("memory") };
+    let spool = Spool::open_on(memory.clone(), settings, Clock::system(), &Entropy::seeded(1));
+    let spool = spool.unwrap();
+    let position = spool.intend(id(1), &draft(1)).unwrap();
+    memory.room.store(0, Ordering::SeqCst);
+    let waited = tokio::time::timeout(Duration::from_secs(10), spool.durable(position)).await;
+    // The disk may have been quicker than the test.
+    assert!(matches!(waited, Ok(Ok(()) | Err(SpoolError::Trouble(_)))), "{waited:?}");
     spool.close();
 }
 
