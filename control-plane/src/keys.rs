@@ -16,6 +16,7 @@ pub(crate) use error::KeyError;
 
 use crate::{
     api::types::{KeyState, KeyView, Meta, MintRequest, Minted, Time},
+    names::is_name,
     resource::{Declared, KeyDigest, Kind, Owner, Resource, Revision, Spec, User, VirtualKey},
     snapshot::publisher::{Publisher, Urgency},
     store::{Actor, Change, Committed, Expect, Once, OnceOutcome, Store, StoreError},
@@ -73,6 +74,7 @@ impl Keys {
         };
         let mut changes = Vec::with_capacity(2);
         if self.store.resource(Kind::User, &user).await?.is_none() {
+            // Of two that make the same user at the same time, the second changes nothing.
             changes.push(put(user, Spec::User(User::default()), Expect::Any));
         }
         changes.push(put(id.clone(), Spec::VirtualKey(spec.clone()), Expect::Absent));
@@ -148,7 +150,7 @@ impl Keys {
     }
 
     async fn check(&self, request: &MintRequest, now_ms: u64) -> Result<(), KeyError> {
-        if request.user.is_empty() || request.user.chars().any(char::is_control) {
+        if !is_name(&request.user) {
             return Err(KeyError::User);
         }
         if request.expires_at.is_some_and(|end| end.as_millis() <= now_ms) {

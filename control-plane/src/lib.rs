@@ -8,6 +8,7 @@ mod discovery;
 mod housekeeping;
 mod keys;
 mod ledger;
+mod names;
 mod owner_token;
 mod plane;
 pub mod reconcile;

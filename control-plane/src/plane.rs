@@ -28,6 +28,9 @@ use crate::{
     store::{self, Actor, Store, StoreError},
 };
 
+/// How often a reconciliation is tried while others write.
+const TRIES: u32 = 3;
+
 /// How often a silent connection is tried.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
@@ -132,6 +135,19 @@ impl ControlPlane {
     /// Makes what the configuration file declares desired state, and what it declared before and does
     /// not any more gone. Returns when it is published.
     pub async fn reconcile(&self, declared: Vec<Declared>) -> Result<Revision, ReconcileError> {
+        // Somebody who changes resources through the API meanwhile is not a reason to fail.
+        for _ in 1..TRIES {
+            match self.try_reconcile(declared.clone()).await {
+                Err(ReconcileError::Store(
+                    StoreError::Conflict { .. } | StoreError::OwnedBy { .. },
+                )) => {}
+                reconciled => return reconciled,
+            }
+        }
+        self.try_reconcile(declared).await
+    }
+
+    async fn try_reconcile(&self, declared: Vec<Declared>) -> Result<Revision, ReconcileError> {
         let Shared { store, publisher, clock, .. } = &*self.shared;
         let (revision, stored) = store.load_all().await?;
         let secrets = stored_secrets(store, &stored).await?;
@@ -171,7 +187,8 @@ impl ControlPlane {
                 incoming,
                 self.shared.tasks.stopping().clone().cancelled_owned(),
             );
-        self.shared.tasks.essential("gRPC server", async move {
+        // It ends by itself where the connections do, as in one process with its data plane.
+        self.shared.tasks.spawn("gRPC server", async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "the gRPC server stopped");
             }

@@ -15,13 +15,13 @@ use crate::{
         extract::{IfMatch, REVISION_HEADER},
         types::List,
     },
+    names::is_name,
     resource::{Kind, Owner, Resource, Revision},
     store::{Expect, Page, StoreError},
 };
 
 const PAGE: u32 = 500;
 const LONGEST_PAGE: u32 = 1_000;
-const LONGEST_NAME: usize = 200;
 
 /// A page of a listing.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -130,11 +130,7 @@ pub(super) fn deleted(revision: Revision) -> Response {
 
 /// Refuses names that could not be told apart or shown.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), ApiError> {
-    let is_good = !name.is_empty()
-        && name.len() <= LONGEST_NAME
-        && name == name.trim()
-        && !name.chars().any(char::is_control);
-    if is_good {
+    if is_name(name) {
         return Ok(());
     }
     let rule = "is empty, too long, or holds control characters or spaces at its ends";

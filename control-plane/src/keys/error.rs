@@ -7,8 +7,8 @@ use crate::store::StoreError;
 /// Why a key was not minted or changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
-    /// A user's id is missing or holds control characters.
-    #[error("a key needs a user; name one")]
+    /// A user's id is missing or not a name.
+    #[error("the user's id is empty, too long, or holds control characters or spaces at its ends")]
     User,
     /// It would never be accepted.
     #[error("the expiry is in the past")]

@@ -17,7 +17,7 @@ use crate::{
     resource::{Declared, Kind, Resource, Revision},
     snapshot::{
         overlay::Overlay,
-        refresh::Reader,
+        refresh::{Read, Reader},
         state::{State, StateHash, Update},
     },
     store::{Actor, Store, StoreError},
@@ -157,15 +157,13 @@ impl Publisher {
 
     async fn refresh(&self) -> Result<(), StoreError> {
         let overlay = self.overlay.lock().await;
-        let (published, known) = {
-            let state = self.state.read();
-            (Revision(state.revision()), state.keys().cloned().collect())
-        };
+        let (published, _) = self.head();
         let reader = Reader { store: &self.store, overlay: &overlay, now_ms: self.clock.now_ms() };
-        let Some((revision, changes)) = reader.read(published, known).await? else {
-            return Ok(());
-        };
-        self.state.write().apply(revision.0, changes);
+        let Some((revision, read)) = reader.read(published).await? else { return Ok(()) };
+        match read {
+            Read::Changes(changes) => self.state.write().apply(revision.0, changes),
+            Read::Everything(all) => self.state.write().replace(revision.0, all),
+        }
         self.head.send_replace(revision.0);
         tracing::debug!(revision = revision.0, "published");
         Ok(())

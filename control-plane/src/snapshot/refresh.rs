@@ -12,7 +12,7 @@ use crate::{
     snapshot::{
         compile::{compile, digest_key, wire_kind},
         overlay::Overlay,
-        state::Key,
+        state::{CompiledChange, Key},
     },
     store::{Store, StoreError},
 };
@@ -21,8 +21,14 @@ use crate::{
 /// again with the next revision.
 const TRIES: u32 = 5;
 
-/// A resource's new form, or none if it is gone.
-pub(crate) type CompiledChange = (Key, Option<wire::Resource>);
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// What may have changed.
+    Changes(Vec<CompiledChange>),
+    /// All that there is.
+    Everything(Vec<CompiledChange>),
+}
 
 /// Reads and compiles.
 #[derive(Clone, Copy, Debug)]
@@ -33,39 +39,34 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What has changed since `published`, where `known` is. `None`: nothing.
+    /// What has changed since `published`, and the revision that it is of. `None`: nothing.
     pub(crate) async fn read(
         self,
         published: Revision,
-        known: BTreeSet<Key>,
-    ) -> Result<Option<(Revision, Vec<CompiledChange>)>, StoreError> {
+    ) -> Result<Option<(Revision, Read)>, StoreError> {
         let mut before = self.store.revision().await?;
         for _ in 1..TRIES {
             if before == published {
                 return Ok(None);
             }
-            let changes = self.changes(published, &known).await?;
+            let changes = self.changes(published).await?;
             let after = self.store.revision().await?;
             if after == before {
                 return Ok(Some((before, changes)));
             }
             before = after;
         }
-        Ok(Some((before, self.changes(published, &known).await?)))
+        Ok(Some((before, self.changes(published).await?)))
     }
 
-    async fn changes(
-        self,
-        published: Revision,
-        known: &BTreeSet<Key>,
-    ) -> Result<Vec<CompiledChange>, StoreError> {
+    async fn changes(self, published: Revision) -> Result<Read, StoreError> {
         let changed = match published {
             Revision(0) => None,
             _ => self.store.changes_since(published).await?,
         };
         match changed {
-            Some(changed) => self.some(changed).await,
-            None => self.everything(known).await,
+            Some(changed) => self.some(changed).await.map(Read::Changes),
+            None => self.everything().await.map(Read::Everything),
         }
     }
 
@@ -82,7 +83,7 @@ impl Reader<'_> {
         Ok(changes)
     }
 
-    async fn everything(self, known: &BTreeSet<Key>) -> Result<Vec<CompiledChange>, StoreError> {
+    async fn everything(self) -> Result<Vec<CompiledChange>, StoreError> {
         let digest_key = digest_key(&self.store.digest_key().await?);
         let mut changes: Vec<CompiledChange> = Vec::new();
         if let Some(name) = &digest_key.r#ref {
@@ -102,7 +103,6 @@ impl Reader<'_> {
                 changes.push((key, self.overlaid(*kind, id)));
             }
         }
-        changes.extend(known.difference(&named).map(|key| (key.clone(), None)));
         Ok(changes)
     }
 

@@ -3,7 +3,7 @@
 //! Pure. Retains a bounded number of deltas; whoever is further behind gets everything.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -14,6 +14,9 @@ use prost::Message as _;
 
 /// A resource's kind, as the contract numbers it, and id.
 pub(crate) type Key = (i32, String);
+
+/// A resource's new form, or none if it is gone.
+pub(crate) type CompiledChange = (Key, Option<wire::Resource>);
 
 /// The most that one message holds.
 pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
@@ -29,6 +32,8 @@ pub(crate) struct State {
     resources: BTreeMap<Key, Arc<wire::Resource>>,
     deltas: VecDeque<Arc<wire::Delta>>,
     delta_bytes: usize,
+    /// The hash before the first retained delta.
+    oldest_hash: StateHash,
 }
 
 /// How a data plane gets to the newest revision.
@@ -63,14 +68,17 @@ impl State {
         self.hash
     }
 
-    /// The keys of everything that is published.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.resources.keys()
+    /// Goes to another revision, of which these are all resources.
+    pub(crate) fn replace(&mut self, revision: u64, mut all: Vec<CompiledChange>) {
+        let named: BTreeSet<&Key> = all.iter().map(|(key, _)| key).collect();
+        let gone: Vec<Key> =
+            self.resources.keys().filter(|key| !named.contains(key)).cloned().collect();
+        all.extend(gone.into_iter().map(|key| (key, None)));
+        self.apply(revision, all);
     }
 
-    /// Goes to another revision; each change is a resource's new form, or none if it is gone.
-    /// Resources that stay as they are may be among the changes.
-    pub(crate) fn apply(&mut self, revision: u64, mut changes: Vec<(Key, Option<wire::Resource>)>) {
+    /// Goes to another revision. Resources that stay as they are may be among the changes.
+    pub(crate) fn apply(&mut self, revision: u64, mut changes: Vec<CompiledChange>) {
         // Parents before their children, and the same delta whatever was read first.
         changes.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut delta = wire::Delta {
@@ -104,16 +112,18 @@ impl State {
             _ if from == 0 => Update::Snapshot(self.snapshot()),
             _ if has_head => Update::None,
             Some(at) if from < self.revision => {
-                let before = at.checked_sub(1).and_then(|before| self.deltas.get(before));
-                let theirs = before.map(|delta| delta.state_hash.as_ref());
-                let differs = hash.is_some_and(|hash| theirs.is_some_and(|own| own != hash.0));
-                if differs {
+                if hash.is_some_and(|hash| hash.to_bytes() != self.hash_before(at)) {
                     return Update::Snapshot(self.snapshot());
                 }
                 Update::Deltas(self.deltas.range(at..).cloned().collect())
             }
             _ => Update::Snapshot(self.snapshot()),
         }
+    }
+
+    fn hash_before(&self, at: usize) -> Bytes {
+        let before = at.checked_sub(1).and_then(|before| self.deltas.get(before));
+        before.map_or_else(|| self.oldest_hash.to_bytes(), |delta| delta.state_hash.clone())
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -154,12 +164,14 @@ impl State {
         while self.deltas.len() > RETAINED_DELTAS || self.delta_bytes > RETAINED_BYTES {
             let Some(oldest) = self.deltas.pop_front() else { return };
             self.delta_bytes -= oldest.encoded_len();
+            self.oldest_hash = StateHash::from_bytes(&oldest.state_hash).unwrap_or_default();
         }
     }
 
     fn forget_deltas(&mut self) {
         self.deltas.clear();
         self.delta_bytes = 0;
+        self.oldest_hash = self.hash;
     }
 }
 
@@ -276,6 +288,7 @@ mod tests {
             ("the newest in another form", 6, wrong, vec![(0, 6)]),
             ("an older one in another form", 4, wrong, vec![(0, 6)]),
             ("one from the future", 9, None, vec![(0, 6)]),
+            ("nothing of the oldest", 0, wrong, vec![(0, 6)]),
         ];
         for (case, from, hash, expected) in cases {
             assert_eq!(deltas(&state.since(from, hash)), expected, "{case}");
@@ -306,6 +319,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_among_all_resources_is_gone() {
+        let mut state = State::default();
+        put(&mut state, 1, "a");
+        put(&mut state, 2, "b");
+        state.replace(3, vec![(key("b"), Some(route("b", 2, "")))]);
+        let Update::Deltas(deltas) = state.since(2, None) else { panic!("a delta is retained") };
+        assert!(deltas[0].upserts.is_empty());
+        assert_eq!(deltas[0].removals[0].id, "a");
+    }
+
+    #[test]
     fn old_deltas_are_let_go() {
         let mut state = State::default();
         for revision in 1..=5_000 {
@@ -313,6 +337,8 @@ mod tests {
         }
         assert!(matches!(state.since(5_000 - 4_096, None), Update::Deltas(_)));
         assert!(matches!(state.since(5_000 - 4_097, None), Update::Snapshot(_)));
+        let wrong = Some(StateHash([1; 32]));
+        assert!(matches!(state.since(5_000 - 4_096, wrong), Update::Snapshot(_)));
     }
 
     #[test]
