@@ -31,7 +31,7 @@ use crate::commands::Context;
 use crate::commands::serve::ServeOptions;
 use crate::daemon::{Lock, Running, remove_stale};
 use crate::database;
-use crate::discovery::Scan;
+use crate::discovery::{Found, Scan};
 use crate::failure::{Doing as _, Failure, chain};
 use crate::installation::Installation;
 use crate::process::Reloaded;
@@ -94,8 +94,7 @@ impl AllInOne {
         let control_plane = administration.control_plane.clone();
         let link = administration.channel.clone();
         let scan = serving.scan;
-        let opening = open(Arc::clone(&shell), administration, tasks.clone(), scan.clone());
-        background.run(opening).await?;
+        background.enter(|| open(&shell, administration, &tasks, scan.clone()));
         lock.publish(&shell.running)?;
         let drain = serving.drain;
         Ok(Self { shell, control_plane, tasks, scan, drain, background, _link: link, _lock: lock })
@@ -229,29 +228,24 @@ fn running(
 }
 
 /// Serves the admin API and begins to look for model servers.
-async fn open(
-    shell: Arc<Shell>,
-    administration: Administration,
-    tasks: Tasks,
-    scan: Scan,
-) -> Result<(), Failure> {
-    let own = process_api::router(Arc::clone(&shell));
+fn open(shell: &Arc<Shell>, administration: Administration, tasks: &Tasks, scan: Scan) {
+    let own = process_api::router(Arc::clone(shell));
     let control_plane = administration.control_plane;
     let names = Arc::new([shell.running.admin.ip().to_string()].into());
     let over_tcp = control_plane.admin_router(Access::Network { names }, own.clone());
     let over_socket = control_plane.admin_router(Access::Socket, own);
-    listeners::serve("admin api", administration.admin, over_tcp, &tasks);
-    listeners::serve("control socket", administration.socket, over_socket, &tasks);
-    if !scan.is_empty() {
-        let stop = tasks.stopping().clone();
-        tasks.spawn("model servers", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = look_around(scan, shell) => {}
-            }
-        });
+    listeners::serve("admin api", administration.admin, over_tcp, tasks);
+    listeners::serve("control socket", administration.socket, over_socket, tasks);
+    if scan.is_empty() {
+        return;
     }
-    Ok(())
+    let (shell, stop) = (Arc::clone(shell), tasks.stopping().clone());
+    tasks.spawn("model servers", async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = look_around(scan, shell) => {}
+        }
+    });
 }
 
 /// Looks for model servers, again and again; one that was found and is away stays declared, so that
@@ -271,7 +265,7 @@ async fn look_around(scan: Scan, shell: Arc<Shell>) {
                     "found a model server"
                 );
             }
-            let servers = known.values().filter_map(|found| found.declared()).collect();
+            let servers = known.values().filter_map(Found::declared).collect();
             let (done, answer) = oneshot::channel();
             if shell.ask(Wish::Discovered { servers, done }, answer).await.is_err() {
                 return;

@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
     /// The home directory. Default: the current directory if it holds bitrouter.yaml, else
-    /// $BITROUTER_HOME if that exists, else ~/.bitrouter.
+    /// `$BITROUTER_HOME` if that exists, else ~/.bitrouter.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home_dir: Option<PathBuf>,
     /// The config file. Default: bitrouter.yaml in the home. Does not move the home.
@@ -56,15 +56,15 @@ pub(crate) struct Globals {
     /// Where log files go. Default: logs/ in the home.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) logs_dir: Option<PathBuf>,
-    /// The database, as sqlite://PATH or postgres://... Default: $BITROUTER_DATABASE_URL, then
+    /// The database, as `sqlite://PATH` or `postgres://...`. Default: `$BITROUTER_DATABASE_URL`, then
     /// database.url in the config, then bitrouter.db in the home.
     #[arg(long, global = true, visible_alias = "database-url", value_name = "URL")]
     pub(crate) db: Option<String>,
     /// The control socket. Default: run/bitrouter.sock in the home.
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// The admin API of a control plane elsewhere, as http://HOST:PORT or https://...; its token
-    /// is read from $BITROUTER_ADMIN_KEY. Default: the control socket on this machine.
+    /// The admin API of a control plane elsewhere, as `http://HOST:PORT` or `https://...`; its token
+    /// is read from `$BITROUTER_ADMIN_KEY`. Default: the control socket on this machine.
     #[arg(long, global = true, value_name = "URL", env = "BITROUTER_SERVER")]
     pub(crate) server: Option<String>,
     /// Print one JSON document on standard output, errors included.
@@ -76,7 +76,7 @@ pub(crate) struct Globals {
     /// Log more; twice, still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// No colours. $NO_COLOR does the same.
+    /// No colours. `$NO_COLOR` does the same.
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
 }

@@ -24,7 +24,7 @@ use crate::process::Process;
 use connect::Io;
 
 /// Longer than any answer should take; a drain is waited for elsewhere.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// How long a change may take to be served, and how often that is looked at.
 const SETTLED: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(2);

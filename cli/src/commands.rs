@@ -36,13 +36,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Ends the command with exit code 1 after its result was printed, if that is not good.
-    pub(crate) fn end_with(&self, is_good: bool) -> Result<(), Failure> {
-        if is_good { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
-    }
-
     /// The admin API to talk to.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Client::find(&self.globals, &self.places, &self.env)
     }
+}
+
+/// Ends a command with exit code 1 after its result was printed, if that is not good.
+fn end_with(is_good: bool) -> Result<(), Failure> {
+    if is_good { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
 }

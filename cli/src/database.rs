@@ -1,6 +1,6 @@
 //! Which database is used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitrouter_config::Document;
 
@@ -22,14 +22,14 @@ pub(crate) fn url(
         .clone()
         .or_else(|| env.var("BITROUTER_DATABASE_URL").map(str::to_owned))
         .or(declared);
-    let Some(url) = named else { return Ok(sqlite(places.database())) };
+    let Some(url) = named else { return Ok(sqlite(&places.database())) };
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url.as_str()));
     match scheme {
         "sqlite" => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
             // As other programs write it, `?mode=rwc` may follow; the file is made anyway.
             let path = path.split('?').next().unwrap_or(path);
-            Ok(sqlite(places.home.join(path)))
+            Ok(sqlite(&places.home.join(path)))
         }
         "postgres" | "postgresql" => Ok(url),
         "mysql" | "mariadb" => Err(Failure::refused("MySQL is not supported yet")
@@ -45,6 +45,6 @@ pub(crate) fn file(url: &str) -> Option<PathBuf> {
     url.strip_prefix("sqlite://").map(PathBuf::from)
 }
 
-fn sqlite(path: PathBuf) -> String {
+fn sqlite(path: &Path) -> String {
     format!("sqlite://{}", path.display())
 }

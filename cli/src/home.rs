@@ -153,7 +153,7 @@ impl Places {
             return Ok(());
         }
         let about = fs::metadata(dir).doing(format_args!("look at {}", dir.display()))?;
-        if about.uid() == rustix::process::getuid().as_raw() && about.mode() & 0o077 == 0 {
+        if about.uid() == rustix::process::getuid().as_raw() && about.mode().trailing_zeros() >= 6 {
             return Ok(());
         }
         Err(Failure::refused(format!("{} can be entered by other users", dir.display()))

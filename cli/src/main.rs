@@ -66,12 +66,12 @@ fn run(command: Option<Command>, context: &Context) -> Result<(), Failure> {
     match command {
         None => commands::serve::Serve::default().run(context),
         Some(Command::Serve(serve)) => serve.run(context),
-        Some(Command::Demo(demo)) => demo.run(context),
+        Some(Command::Demo(_)) => commands::demo::run(context),
         Some(Command::Start(start)) => start.run(context),
         Some(Command::Init(init)) => init.run(context),
         Some(Command::Config(config)) => config.run(context),
         Some(Command::Completions(completions)) => {
-            context.output.verbatim(&completions.script());
+            output::verbatim(&completions.script());
             Ok(())
         }
         Some(other) => tokio::runtime::Builder::new_current_thread()

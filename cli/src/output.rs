@@ -1,6 +1,7 @@
 //! The only place that prints. Standard output carries what was asked for: tables for people, or with
 //! `--json` exactly one document, errors included. Everything else goes to standard error.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -70,12 +71,6 @@ impl Output {
         if self.is_json {
             self.line(document, String::new);
         }
-    }
-
-    /// Prints text as it is, whatever the format: a file's content, a script.
-    pub(crate) fn verbatim(self, text: &str) {
-        let _ = self;
-        out(text.trim_end_matches('\n'));
     }
 
     /// Tells people something; programs and `--quiet` do not see it.
@@ -152,6 +147,11 @@ impl Output {
     }
 }
 
+/// Prints text as it is, for people and programs alike: a script, a schema, a transcript.
+pub(crate) fn verbatim(text: &str) {
+    out(text.trim_end_matches('\n'));
+}
+
 /// Lays rows out under headings; an empty table is the sentence `when_empty`.
 pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>, when_empty: &str) -> String {
     if rows.is_empty() {
@@ -174,11 +174,10 @@ pub(crate) fn facts(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in rows {
-        let mut lines = value.lines();
-        let first = lines.next().unwrap_or("-");
-        text.push_str(&format!("{name:width$}  {first}\n"));
-        for line in lines {
-            text.push_str(&format!("{:width$}  {line}\n", ""));
+        for (index, line) in value.lines().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name:width$}  {line}");
         }
     }
     text

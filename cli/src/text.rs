@@ -1,5 +1,6 @@
 //! How numbers and names are shown in tables.
 
+use bitrouter_control_plane::api::types::{LeftOutView, Outcome};
 use bitrouter_metering::{Micros, Tokens};
 
 /// Money, in dollars; with a sign that it is a lower bound where part of it had no price.
@@ -24,6 +25,23 @@ pub(crate) fn count(n: u64) -> String {
 /// A duration in milliseconds, in the unit that suits it.
 pub(crate) fn millis(ms: u64) -> String {
     if ms < 10_000 { format!("{ms} ms") } else { format!("{} s", ms / 1_000) }
+}
+
+/// How a request or an attempt ended, with the status and the code that were seen.
+pub(crate) fn ended(outcome: Outcome, status: Option<u16>, code: Option<&str>) -> String {
+    let mut said = name_of(&outcome);
+    let status = status.filter(|status| outcome != Outcome::Completed || *status != 200);
+    for detail in [status.map(|status| status.to_string()), code.map(str::to_owned)] {
+        said.extend(detail.map(|detail| format!(" {detail}")));
+    }
+    said
+}
+
+/// Endpoints that are not tried, and why: a line each, under a heading, if there are any.
+pub(crate) fn left_out(endpoints: &[LeftOutView]) -> Vec<String> {
+    let heading = (!endpoints.is_empty()).then(|| "Left out:".to_owned());
+    let line = |it: &LeftOutView| format!("  - {}:{}: {}", it.provider, it.model, it.reason);
+    heading.into_iter().chain(endpoints.iter().map(line)).collect()
 }
 
 /// A dash for what is absent.

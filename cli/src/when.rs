@@ -20,12 +20,11 @@ pub(crate) fn past(text: &str, now: Timestamp) -> Result<Time, Failure> {
 
 /// A point in the future: a time, a day, or how long from now (`12h`, `30d`).
 pub(crate) fn future(text: &str, now: Timestamp) -> Result<Time, Failure> {
-    let time = match absolute(text) {
-        Some(time) => time,
-        None => {
-            let ahead = span(text).ok_or_else(|| not_a_time(text, "12h or 30d from now"))?;
-            Time::from_millis(now.saturating_add(ahead).as_millis())
-        }
+    let time = if let Some(time) = absolute(text) {
+        time
+    } else {
+        let ahead = span(text).ok_or_else(|| not_a_time(text, "12h or 30d from now"))?;
+        Time::from_millis(now.saturating_add(ahead).as_millis())
     };
     if time.as_millis() <= now.as_millis() {
         return Err(Failure::usage(format!("`{text}` is not in the future")));

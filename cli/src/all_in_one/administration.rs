@@ -58,12 +58,12 @@ impl Administration {
         let (keeper, in_force) =
             Keeper::start(control_plane.clone(), prepared.installation, prepared.configuration)
                 .await?;
-        let (wishes, wished) = mpsc::channel(WISHES);
+        let (wishes, receiver) = mpsc::channel(WISHES);
         let stop = tasks.stopping().clone();
         tasks.spawn("keeper", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = keeper.run(wished) => {}
+                () = keeper.run(receiver) => {}
             }
         });
         Ok(Self { control_plane, in_force, wishes, channel, admin, socket })

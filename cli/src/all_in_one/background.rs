@@ -40,6 +40,12 @@ impl Background {
         &self.handle
     }
 
+    /// Lets something start tasks there.
+    pub(super) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _entered = self.handle.enter();
+        work()
+    }
+
     /// Runs something there and waits for what it gives.
     pub(super) async fn run<T: Send + 'static>(
         &self,

@@ -82,7 +82,7 @@ impl Shell {
 
     /// How the endpoints have been doing that were used.
     pub(super) fn endpoints(&self) -> Vec<EndpointView> {
-        self.data_plane.endpoints().into_iter().map(views::endpoint).collect()
+        self.data_plane.endpoints().iter().map(views::endpoint).collect()
     }
 
     /// Asks a provider for its models.

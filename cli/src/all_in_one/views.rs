@@ -58,7 +58,7 @@ fn left_out(left_out: &LeftOut) -> LeftOutView {
 }
 
 /// How an endpoint has been doing.
-pub(super) fn endpoint(endpoint: EndpointState) -> EndpointView {
+pub(super) fn endpoint(endpoint: &EndpointState) -> EndpointView {
     let state = match endpoint.trust {
         Trust::Trusted => "healthy".to_owned(),
         Trust::ProbeDue => "cooled down; the next request finds out".to_owned(),

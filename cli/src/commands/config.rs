@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Context;
 use crate::failure::Failure;
 use crate::installation::Installation;
-use crate::text;
+use crate::{output, text};
 
 /// Check, describe or show the configuration.
 #[derive(Debug, Subcommand)]
@@ -52,7 +52,7 @@ impl Config {
         match self {
             Self::Validate(_) => validate(context),
             Self::Schema(_) => {
-                context.output.verbatim(&format!("{:#}", bitrouter_config::schema()));
+                output::verbatim(&format!("{:#}", bitrouter_config::schema()));
                 Ok(())
             }
             Self::Show(_) => show(context),
@@ -62,7 +62,9 @@ impl Config {
 
 fn validate(context: &Context) -> Result<(), Failure> {
     let (loaded, notes) = installation(context).check()?;
-    notes.iter().for_each(|note| context.output.warn(note));
+    for note in &notes {
+        context.output.warn(note);
+    }
     let validated = Validated {
         is_valid: loaded.document.is_some(),
         problems: loaded.problems,
@@ -79,7 +81,7 @@ fn validate(context: &Context) -> Result<(), Failure> {
         context.output.note(&section.to_string());
     }
     context.output.result(&validated, || verdict(context, &validated));
-    context.end_with(validated.is_valid)
+    super::end_with(validated.is_valid)
 }
 
 fn verdict(context: &Context, validated: &Validated) -> String {

@@ -55,7 +55,7 @@ pub(crate) struct Restart {
 
 /// Take the changed bitrouter.yaml, .env and provider keys into use, without interruption.
 ///
-/// Provider keys and base URLs in the environment of this command (OPENAI_API_KEY, ...) are handed
+/// Provider keys and base URLs in the environment of this command (`OPENAI_API_KEY`, ...) are handed
 /// to the running bitrouter where they differ from its own. A config with problems changes nothing:
 /// all of them are listed, and the configuration in force stays. SIGHUP does the same, without the
 /// keys.
@@ -134,7 +134,8 @@ impl Reload {
         context.output.result(&reloaded, || {
             let mut said = format!("reloaded, revision {}", reloaded.revision);
             if !reloaded.changed_env.is_empty() {
-                said.push_str(&format!("; changed: {}", reloaded.changed_env.join(", ")));
+                said.push_str("; changed: ");
+                said.push_str(&reloaded.changed_env.join(", "));
             }
             said
         });

@@ -20,6 +20,7 @@ use crate::demo::provider::{self, ANSWER, Behaviour};
 use crate::demo::{self, Scene};
 use crate::failure::{Doing as _, Failure};
 use crate::home::{CONFIG_FILE, Environment, Places};
+use crate::output;
 
 /// How often records are looked for, and how long between.
 const LOOKS: u32 = 200;
@@ -37,28 +38,26 @@ const SENT: usize = 4;
 #[derive(Args, Debug)]
 pub(crate) struct Demo {}
 
-impl Demo {
-    /// Does it.
-    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let home = tempfile::Builder::new()
-            .prefix("bitrouter-demo-")
-            .tempdir()
-            .doing("make a directory for the demo")?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .doing("start the runtime")?;
-        let shown = runtime.block_on(Box::pin(play(context, home.path())));
-        // Whatever came of it, nothing is left behind.
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        home.close().doing("remove the demo's directory")?;
-        let scenes = shown?;
-        if context.output.is_json() {
-            context.output.result(&serde_json::json!({ "scenes": scenes }), String::new);
-        }
-        Ok(())
+/// Shows it.
+pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+    let home = tempfile::Builder::new()
+        .prefix("bitrouter-demo-")
+        .tempdir()
+        .doing("make a directory for the demo")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .doing("start the runtime")?;
+    let shown = runtime.block_on(Box::pin(play(context, home.path())));
+    // Whatever came of it, nothing is left behind.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    home.close().doing("remove the demo's directory")?;
+    let scenes = shown?;
+    if context.output.is_json() {
+        context.output.result(&serde_json::json!({ "scenes": scenes }), String::new);
     }
+    Ok(())
 }
 
 /// Everything that runs for the demo.
@@ -135,7 +134,7 @@ impl Script<'_> {
             "\n# A request\n$ curl /v1/chat/completions -d '{\"model\":\"steady:parrot\",...}'",
         );
         let reply = agent.ask("steady:parrot", false).await?;
-        self.expect("a request", reply.status == 200 && reply.text == ANSWER, &reply)?;
+        expect("a request", reply.status == 200 && reply.text == ANSWER, &reply)?;
         self.say_reply(&reply);
         self.keep("a request", "steady:parrot", &reply);
         Ok(())
@@ -148,7 +147,7 @@ impl Script<'_> {
             && reply.text == ANSWER
             && reply.header("x-bitrouter-provider") == "steady"
             && reply.header("x-bitrouter-attempts") == "2";
-        self.expect("a failover", is_good, &reply)?;
+        expect("a failover", is_good, &reply)?;
         self.say_reply(&reply);
         self.keep("a failover", "smart", &reply);
         Ok(())
@@ -158,7 +157,7 @@ impl Script<'_> {
         self.say("\n# A streamed answer\n$ curl -N /v1/chat/completions -d '{\"model\":\"steady:parrot\",\"stream\":true,...}'");
         let reply = agent.ask("steady:parrot", true).await?;
         let is_good = reply.status == 200 && reply.text == ANSWER && reply.pieces > 1;
-        self.expect("a streamed answer", is_good, &reply)?;
+        expect("a streamed answer", is_good, &reply)?;
         self.say_reply(&reply);
         self.say(&format!(
             "in {} pieces, the first after {} ms, the last after {} ms",
@@ -179,7 +178,7 @@ impl Script<'_> {
             revoked.view.id
         ));
         let reply = agent.ask("smart", false).await?;
-        self.expect("a refused key", reply.status == 401, &reply)?;
+        expect("a refused key", reply.status == 401, &reply)?;
         self.say_reply(&reply);
         self.keep("a refused key", "smart", &reply);
         Ok(())
@@ -226,13 +225,6 @@ impl Script<'_> {
         });
     }
 
-    fn expect(&self, what: &str, is_good: bool, reply: &Reply) -> Result<(), Failure> {
-        if is_good {
-            return Ok(());
-        }
-        Err(unexpected(what, &format!("{} {}", reply.status, reply.text)))
-    }
-
     fn say_reply(&self, reply: &Reply) {
         self.say(&format!("{} {}", reply.status.as_u16(), reply.text));
         let known = [
@@ -254,9 +246,16 @@ impl Script<'_> {
     /// The transcript; programs get the scenes instead.
     fn say(&self, text: &str) {
         if !self.context.output.is_json() {
-            self.context.output.verbatim(text);
+            output::verbatim(text);
         }
     }
+}
+
+fn expect(what: &str, is_good: bool, reply: &Reply) -> Result<(), Failure> {
+    if is_good {
+        return Ok(());
+    }
+    Err(unexpected(what, &format!("{} {}", reply.status, reply.text)))
 }
 
 fn unexpected(what: &str, seen: &str) -> Failure {

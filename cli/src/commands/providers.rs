@@ -91,7 +91,7 @@ impl Test {
             let rows = tests.iter().map(test_row).collect();
             output::table(&["provider", "account", "answer", "took"], rows, NONE)
         });
-        context.end_with(failed == 0)
+        super::end_with(failed == 0)
     }
 }
 

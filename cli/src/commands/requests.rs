@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bitrouter_control_plane::api::types::{List, Outcome, RequestRow, Time};
-use clap::Args;
+use bitrouter_control_plane::api::types::{List, RequestRow, Time};
+use clap::{Args, ValueEnum};
 
 use super::Context;
 use crate::client::{Client, Items, with_query};
@@ -30,10 +30,9 @@ pub(crate) struct Requests {
     /// Only those that this provider took part in.
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// Only those that ended so: completed, refused, upstream_error, transport_error, timeout,
-    /// interrupted, client_gone, node_crashed.
-    #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<String>,
+    /// Only those that ended so.
+    #[arg(long, value_enum)]
+    outcome: Option<Ended>,
     /// From when on: a time or ago (90m, 24h, 7d).
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
@@ -44,8 +43,24 @@ pub(crate) struct Requests {
 
 /// How often new requests are looked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// A streamed request may take long: one that ends now may have begun that long ago.
+const LONGEST: Duration = Duration::from_hours(1);
 /// The longest page that is asked for.
 const PAGE: u32 = 200;
+
+/// How requests end.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Ended {
+    Completed,
+    Refused,
+    UpstreamError,
+    TransportError,
+    Timeout,
+    Interrupted,
+    ClientGone,
+    NodeCrashed,
+}
 
 impl Requests {
     /// Does it.
@@ -97,7 +112,7 @@ impl Requests {
         // that are printed are remembered for as long as a page reaches back.
         let mut seen = VecDeque::new();
         loop {
-            rows.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+            rows.sort_by_key(|row| row.started_at);
             for row in rows.drain(..).filter(|row| !seen.contains(&row.id)).collect::<Vec<_>>() {
                 context.output.line(&row, || line(&row));
                 seen.push_back(row.id);
@@ -106,16 +121,9 @@ impl Requests {
                 seen.pop_front();
             }
             tokio::time::sleep(LOOK).await;
-            rows = self
-                .page(client, PAGE, Some(Time::from_millis(self.from(context))), None)
-                .await?
-                .items;
+            let since = Time::from_millis(context.clock.now().saturating_sub(LONGEST).as_millis());
+            rows = self.page(client, PAGE, Some(since), None).await?.items;
         }
-    }
-
-    /// A streamed request may take long: one that ends now may have begun an hour ago.
-    fn from(&self, context: &Context) -> u64 {
-        context.clock.now().saturating_sub(Duration::from_secs(3600)).as_millis()
     }
 
     async fn page(
@@ -125,6 +133,8 @@ impl Requests {
         since: Option<Time>,
         after: Option<String>,
     ) -> Result<List<RequestRow>, Failure> {
+        let outcome = self.outcome.and_then(|outcome| outcome.to_possible_value());
+        let outcome = outcome.map(|outcome| outcome.get_name().to_owned());
         let path = with_query(
             "/v1/requests",
             &[
@@ -133,7 +143,7 @@ impl Requests {
                 ("key", self.key.clone()),
                 ("model", self.model.clone()),
                 ("provider", self.provider.clone()),
-                ("outcome", self.outcome.clone()),
+                ("outcome", outcome),
                 ("since", since.map(|since| since.to_string())),
             ],
         );
@@ -149,7 +159,7 @@ fn row(row: &RequestRow) -> Vec<String> {
         when::local(row.started_at),
         row.requested_model.clone(),
         went_to(row),
-        outcome(row),
+        text::ended(row.outcome, row.status, row.error_code.as_deref()),
         text::tokens(&row.tokens),
         text::cost(row.cost_micros, row.unpriced),
         text::millis(u64::from(row.duration_ms)),
@@ -162,25 +172,11 @@ fn line(request: &RequestRow) -> String {
 }
 
 /// The endpoint of the last attempt, with how many it took.
-pub(super) fn went_to(row: &RequestRow) -> String {
+fn went_to(row: &RequestRow) -> String {
     let Some(provider) = &row.provider else { return "-".to_owned() };
     let model = row.model.as_deref().unwrap_or("?");
     match row.attempt_count {
         0 | 1 => format!("{provider}:{model}"),
         n => format!("{provider}:{model} (attempt {n})"),
     }
-}
-
-/// How it ended, with the status and code that the client saw.
-pub(super) fn outcome(row: &RequestRow) -> String {
-    let mut said = text::name_of(&row.outcome);
-    if row.outcome != Outcome::Completed {
-        if let Some(status) = row.status {
-            said.push_str(&format!(" {status}"));
-        }
-        if let Some(code) = &row.error_code {
-            said.push_str(&format!(" {code}"));
-        }
-    }
-    said
 }

@@ -10,7 +10,7 @@ use http::Method;
 use super::Context;
 use crate::client::{Call, Client, Items, all, segment};
 use crate::failure::{Exit, Failure};
-use crate::process::{EphemeralRoute, PlanView, ResolveRequest};
+use crate::process::{CandidateView, EphemeralRoute, PlanView, ResolveRequest};
 use crate::{output, text};
 
 /// Show where a model name goes, or add and remove routes.
@@ -264,35 +264,28 @@ fn row(route: &RouteView) -> Vec<String> {
 }
 
 /// The plan, as people read it.
-pub(crate) fn plan_text(plan: &PlanView) -> String {
+fn plan_text(plan: &PlanView) -> String {
     let route = plan.route.as_ref().map(|route| format!(", route {route}")).unwrap_or_default();
-    let mut text = format!("{}{route}, ordered by {}:\n", plan.model, plan.strategy);
-    for (index, candidate) in plan.candidates.iter().enumerate() {
-        let account =
-            candidate.account.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
-        text.push_str(&format!(
-            "  {}. {}:{}{account} in {} at {}\n     {}\n",
-            index + 1,
-            candidate.provider,
-            candidate.model,
-            candidate.dialect,
-            candidate.base_url,
-            candidate.reason
-        ));
-    }
-    if let Some(problem) = &plan.problem {
-        text.push_str(&format!("  {problem}\n"));
-    }
-    if !plan.left_out.is_empty() {
-        text.push_str("Left out:\n");
-    }
-    for left_out in &plan.left_out {
-        text.push_str(&format!(
-            "  - {}:{}: {}\n",
-            left_out.provider, left_out.model, left_out.reason
-        ));
-    }
-    text
+    let order = Some(&plan.strategy).filter(|strategy| !strategy.is_empty());
+    let order = order.map(|strategy| format!(", ordered by {strategy}")).unwrap_or_default();
+    let mut lines = vec![format!("{}{route}{order}:", plan.model)];
+    lines.extend(plan.candidates.iter().enumerate().map(|(index, it)| line(index + 1, it)));
+    lines.extend(plan.problem.iter().map(|problem| format!("  {problem}")));
+    lines.extend(text::left_out(&plan.left_out));
+    lines.join("\n")
+}
+
+fn line(place: usize, candidate: &CandidateView) -> String {
+    let account = candidate.account.as_ref().map(|label| format!(" ({label})"));
+    format!(
+        "  {place}. {}:{}{} in {} at {}\n     {}",
+        candidate.provider,
+        candidate.model,
+        account.unwrap_or_default(),
+        candidate.dialect,
+        candidate.base_url,
+        candidate.reason
+    )
 }
 
 impl From<ClientDialect> for Dialect {

@@ -16,7 +16,7 @@ use crate::{announce, daemon};
 /// Serve model traffic in the foreground until interrupted.
 ///
 /// Listens on 127.0.0.1:4356 and needs no config file: provider keys in the environment
-/// (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY, ...) and model servers on
+/// (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, `GEMINI_API_KEY`, ...) and model servers on
 /// this machine (Ollama, LM Studio, vLLM, llama.cpp) are routable at once. SIGTERM and SIGINT let
 /// requests that are under way end, for up to 30 seconds; SIGHUP reloads.
 #[derive(Args, Clone, Debug, Default)]
@@ -136,7 +136,9 @@ async fn reload(context: &Context, telemetry: &Telemetry, router: &AllInOne) {
     match router.reload().await {
         Ok(reloaded) => {
             take_level(context, telemetry, router);
-            reloaded.warnings.iter().for_each(|warning| context.output.warn(warning));
+            for warning in &reloaded.warnings {
+                context.output.warn(warning);
+            }
             context.output.note(&format!("reloaded, revision {}", reloaded.revision));
         }
         Err(failure) => context.output.warn(&failure.message),

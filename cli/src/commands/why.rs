@@ -3,7 +3,7 @@
 use bitrouter_control_plane::api::types::{AttemptView, RequestDetail, RequestRow};
 use clap::Args;
 
-use super::{Context, requests};
+use super::Context;
 use crate::client::segment;
 use crate::failure::Failure;
 use crate::{output, text, when};
@@ -31,36 +31,30 @@ impl Why {
 /// The request, its attempts in their order, and what was left out.
 pub(crate) fn story(detail: &RequestDetail) -> String {
     let row = &detail.row;
-    let mut text = output::facts(&[
+    let facts = output::facts(&[
         ("request", row.id.clone()),
         ("time", when::local(row.started_at)),
         ("asked for", asked_for(row)),
         ("by", by(row)),
-        ("ended", requests::outcome(row)),
+        ("ended", text::ended(row.outcome, row.status, row.error_code.as_deref())),
         ("tokens", classes(row)),
         ("cost USD", text::cost(row.cost_micros, row.unpriced)),
         ("took", took(row)),
-        (
-            "config",
-            format!("revision {}, prices of {}", detail.config_revision, detail.price_revision),
-        ),
+        ("config", versions(detail)),
     ]);
+    let mut lines = vec![facts];
     if !detail.attempts.is_empty() {
-        text.push_str(&format!("\nAttempts (ordered by {}):\n", detail.strategy));
+        lines.push(format!("Attempts (ordered by {}):", detail.strategy));
     }
     for (index, attempt) in detail.attempts.iter().enumerate() {
-        text.push_str(&format!("  {}. {}\n", index + 1, attempt_of(attempt)));
+        lines.push(format!("  {}. {}", index + 1, attempt_of(attempt)));
     }
-    if !detail.left_out.is_empty() {
-        text.push_str("\nLeft out:\n");
-    }
-    for left_out in &detail.left_out {
-        text.push_str(&format!(
-            "  - {}:{}: {}\n",
-            left_out.provider, left_out.model, left_out.reason
-        ));
-    }
-    text
+    lines.extend(text::left_out(&detail.left_out));
+    lines.join("\n")
+}
+
+fn versions(detail: &RequestDetail) -> String {
+    format!("revision {}, prices of {}", detail.config_revision, detail.price_revision)
 }
 
 fn asked_for(row: &RequestRow) -> String {
@@ -111,13 +105,7 @@ fn took(row: &RequestRow) -> String {
 
 fn attempt_of(attempt: &AttemptView) -> String {
     let account = attempt.account.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
-    let mut ended = text::name_of(&attempt.outcome);
-    if let Some(status) = attempt.status {
-        ended.push_str(&format!(" {status}"));
-    }
-    if let Some(code) = &attempt.error_code {
-        ended.push_str(&format!(" {code}"));
-    }
+    let ended = text::ended(attempt.outcome, attempt.status, attempt.error_code.as_deref());
     let billed = if attempt.may_have_been_billed { ", may have been billed" } else { "" };
     format!(
         "{}:{}{account}: {ended} after {}{billed}\n     {}",

@@ -45,9 +45,8 @@ fn openai_list(list: &Value, owner: &str) -> Option<Vec<FoundModel>> {
         own.or_else(|| meta?.get("n_ctx").and_then(Value::as_u64))
             .or_else(|| meta?.get("n_ctx_train").and_then(Value::as_u64))
     };
-    let owned =
-        models.iter().filter(|model| model.get("owned_by").and_then(Value::as_str) == Some(owner));
-    owned.map(|model| found(model.get("id")?, context(model))).collect()
+    let is_of_it = |model: &&Value| model.get("owned_by").and_then(Value::as_str) == Some(owner);
+    models.iter().filter(is_of_it).map(|model| found(model.get("id")?, context(model))).collect()
 }
 
 fn found(id: &Value, max_input_tokens: Option<u64>) -> Option<FoundModel> {

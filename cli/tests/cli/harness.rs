@@ -150,9 +150,8 @@ impl Serving {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let running = serde_json::from_str(&line).unwrap_or_default();
         let mut serving = Self { child, running, errors: Some(errors) };
-        if serving.running["pid"].is_null() {
-            panic!("it does not serve: {line}{}", serving.end());
-        }
+        let is_up = !serving.running["pid"].is_null();
+        assert!(is_up, "it does not serve: {line}{}", serving.end());
         serving
     }
 
@@ -219,10 +218,6 @@ impl Drop for Serving {
 }
 
 impl Reply {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
