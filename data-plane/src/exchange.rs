@@ -22,6 +22,7 @@ use crate::{
     admit::{Anonymous, Principal, admit},
     health::Health,
     limits::Limiter,
+    metrics::Levels,
     proxy::{
         answer::{fail, respond},
         attempt::{Attempts, Job, Reply},
@@ -88,8 +89,11 @@ impl Exchange {
 
     /// The numbers, as text.
     pub(crate) fn draw_metrics(&self) -> String {
-        let spool_bytes = self.books.spool.status().bytes;
-        self.books.metrics.draw(spool_bytes, self.tables.load().revision().0)
+        self.books.metrics.draw(Levels {
+            detached: self.detached.running(),
+            spool_bytes: self.books.spool.status().bytes,
+            revision: self.tables.load().revision().0,
+        })
     }
 
     async fn live(

@@ -90,7 +90,7 @@ impl Front {
         };
         match call.surface {
             Surface::ListModels | Surface::Model => self.models(&call, &head),
-            Surface::NotYet(_) if is_read => {
+            Surface::NotYet(_) if is_read && head.uri.path().ends_with("/responses") => {
                 fail(&RequestError::NoWebSocket, call.dialect, None, None)
             }
             Surface::NotYet(what) => fail(&RequestError::NotServed(what), call.dialect, None, None),

@@ -65,8 +65,18 @@ pub(crate) struct Metrics {
     duration: Times,
     in_flight: Arc<AtomicU64>,
     in_flight_shown: Gauge,
+    detached: Gauge,
     spool_bytes: Gauge,
     revision: Gauge,
+}
+
+/// What is read where it stands when the numbers are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Levels {
+    /// Answers that are read to their end without a client.
+    pub(crate) detached: usize,
+    pub(crate) spool_bytes: u64,
+    pub(crate) revision: u64,
 }
 
 fn times() -> Histogram {
@@ -85,6 +95,7 @@ impl Metrics {
             duration: Family::new_with_constructor(times),
             in_flight: Arc::default(),
             in_flight_shown: Gauge::default(),
+            detached: Gauge::default(),
             spool_bytes: Gauge::default(),
             revision: Gauge::default(),
         };
@@ -111,6 +122,8 @@ impl Metrics {
             self.duration.clone(),
         );
         registry.register("requests_in_flight", "Now", self.in_flight_shown.clone());
+        let detached = self.detached.clone();
+        registry.register("detached_answers", "Read to their end without a client", detached);
         registry.register_with_unit(
             "spool",
             "Usage that the control plane has not acknowledged",
@@ -175,11 +188,12 @@ impl Metrics {
     }
 
     /// Draws everything in the text format.
-    pub(crate) fn draw(&self, spool_bytes: u64, revision: u64) -> String {
+    pub(crate) fn draw(&self, levels: Levels) -> String {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.in_flight_shown.set(gauge(self.in_flight.load(Ordering::Relaxed)));
-        self.spool_bytes.set(gauge(spool_bytes));
-        self.revision.set(gauge(revision));
+        self.detached.set(i64::try_from(levels.detached).unwrap_or(i64::MAX));
+        self.spool_bytes.set(gauge(levels.spool_bytes));
+        self.revision.set(gauge(levels.revision));
         let mut text = String::new();
         if text::encode(&mut text, &self.registry).is_err() {
             // Writing to a text cannot fail; a broken encoder must not pass for an idle router.

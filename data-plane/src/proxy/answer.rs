@@ -31,6 +31,7 @@ pub(crate) fn respond(
     detached: &Detached,
 ) -> Response<AnswerBody> {
     let Reply { status, mut headers, content } = reply;
+    settlement.tell(status);
     describe(&mut headers, &mut settlement);
     let body = match content {
         Content::Whole { body, observed } => {
@@ -72,7 +73,8 @@ pub(crate) fn fail(
     if let Some(mut settlement) = settlement {
         describe(response.headers_mut(), &mut settlement);
         let bytes = usize::try_from(http_body::Body::size_hint(response.body()).lower());
-        settlement.refuse(error.outcome(), api_error.status, api_error.code, bytes.unwrap_or(0));
+        let status = response.status();
+        settlement.refuse(error.outcome(), status, api_error.code, bytes.unwrap_or(0));
     }
     response
 }

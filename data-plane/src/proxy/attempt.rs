@@ -25,7 +25,7 @@ use super::{
     settle::{Books, Settlement},
 };
 use crate::{
-    resolve::{Candidate, Endpoint, Plan},
+    resolve::{Candidate, Plan},
     settings::PhaseTimeouts,
     table::Billing,
     upstream::{
@@ -59,6 +59,14 @@ enum Trouble {
     Stop(AttemptError),
 }
 
+/// An answer that says that the request is too long for the model.
+struct TooLong {
+    reply: Reply,
+    fault: UpstreamFault,
+    /// The model's context window, where it is known.
+    window: Option<u64>,
+}
+
 /// Tries a plan's candidates in order.
 pub(crate) struct Attempts<'a> {
     pub(crate) upstream: &'a Upstream,
@@ -76,38 +84,45 @@ impl Attempts<'_> {
         settlement: &mut Settlement,
     ) -> Result<Reply, RequestError> {
         let mut failures = Vec::new();
-        // The answer that stands while a larger context window is looked for, and the window's size.
-        let mut too_long: Option<(Reply, UpstreamFault, Option<u64>)> = None;
+        // The answer that stands while a larger context window is looked for.
+        let mut too_long: Option<TooLong> = None;
         for candidate in &plan.candidates {
             let window = candidate.listed().and_then(|model| model.max_input_tokens);
-            if let Some((_, _, seen)) = &too_long
-                && window <= *seen
-            {
+            if too_long.as_ref().is_some_and(|it| window <= it.window) {
+                settlement.left_out(candidate, "its context window is no larger");
                 continue;
             }
-            let error = match self.try_one(candidate, &failures, settlement).await? {
-                Ok(reply) => return Ok(reply),
-                Err(Trouble::Larger(fault, reply)) => {
-                    settlement.attempt_failed(&AttemptError::Fault(fault.clone()));
-                    failures.push((candidate.endpoint(), AttemptError::Fault(fault.clone())));
-                    too_long = Some((reply, fault, window));
+            let busy = match candidate.health.begin(self.books.clock.instant()) {
+                Ok(busy) => busy,
+                Err(refusal) => {
+                    settlement.left_out(candidate, &refusal.to_string());
+                    failures.push((candidate.endpoint(), AttemptError::Skipped(refusal)));
                     continue;
                 }
-                Err(Trouble::Next(error)) => error,
-                Err(Trouble::Stop(error)) => {
-                    settlement.attempt_failed(&error);
-                    failures.push((candidate.endpoint(), error));
-                    break;
+            };
+            let reason = match failures.last() {
+                None => candidate.placed.to_string(),
+                Some((endpoint, error)) => format!("after {endpoint}: {}", error.code()),
+            };
+            self.company.set_billed(candidate.provider.billing == Billing::Token);
+            settlement.begin_attempt(candidate, reason, busy).await?;
+            let (error, is_last) = match self.twice(candidate, settlement).await {
+                Ok(reply) => return Ok(reply),
+                Err(Trouble::Next(error)) => (error, false),
+                Err(Trouble::Stop(error)) => (error, true),
+                Err(Trouble::Larger(fault, reply)) => {
+                    too_long = Some(TooLong { reply, fault: fault.clone(), window });
+                    (AttemptError::Fault(fault), false)
                 }
             };
             settlement.attempt_failed(&error);
             failures.push((candidate.endpoint(), error));
-            if self.company.has_left() || self.is_over() {
+            if is_last || self.company.has_left() || self.is_over() {
                 break;
             }
         }
         match too_long {
-            Some((reply, fault, _)) => {
+            Some(TooLong { reply, fault, .. }) => {
                 settlement.passed_fault(&fault);
                 Ok(reply)
             }
@@ -115,32 +130,18 @@ impl Attempts<'_> {
         }
     }
 
-    /// One candidate, and once more if a kept connection turned out to be dead.
-    async fn try_one(
+    /// Once, and once more if a kept connection turned out to be dead.
+    async fn twice(
         &self,
         candidate: &Candidate,
-        before: &[(Endpoint, AttemptError)],
         settlement: &mut Settlement,
-    ) -> Result<Result<Reply, Trouble>, RequestError> {
-        let busy = match candidate.health.begin(self.books.clock.instant()) {
-            Ok(busy) => busy,
-            Err(refusal) => {
-                return Ok(Err(Trouble::Next(AttemptError::Skipped(refusal.to_string()))));
-            }
-        };
-        let reason = match before.last() {
-            None => candidate.placed.to_string(),
-            Some((endpoint, error)) => format!("after {endpoint}: {}", error.code()),
-        };
-        self.company.set_billed(candidate.provider.billing == Billing::Token);
-        settlement.begin_attempt(candidate, reason, busy).await?;
-        let ended = match self.once(candidate, settlement).await {
+    ) -> Result<Reply, Trouble> {
+        match self.once(candidate, settlement).await {
             Err(Trouble::Next(AttemptError::Dial(DialError::Stale))) => {
                 self.once(candidate, settlement).await
             }
             ended => ended,
-        };
-        Ok(ended)
+        }
     }
 
     async fn once(

@@ -22,6 +22,7 @@ pub(crate) struct Detached {
 #[derive(Debug)]
 struct Inner {
     slots: Arc<Semaphore>,
+    most: usize,
     patience: Duration,
     tasks: TaskTracker,
     // Drops happen anywhere, also where no runtime is entered.
@@ -32,7 +33,12 @@ impl Detached {
     pub(crate) fn new(most: usize, patience: Duration, tasks: TaskTracker) -> Self {
         let slots = Arc::new(Semaphore::new(most));
         let runtime = Handle::current();
-        Self { inner: Arc::new(Inner { slots, patience, tasks, runtime }) }
+        Self { inner: Arc::new(Inner { slots, most, patience, tasks, runtime }) }
+    }
+
+    /// How much of it goes on now.
+    pub(crate) fn running(&self) -> usize {
+        self.inner.most.saturating_sub(self.inner.slots.available_permits())
     }
 
     /// Runs the work as a task, for so long at most. Where too much goes on already, it is dropped at

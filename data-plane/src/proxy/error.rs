@@ -13,6 +13,7 @@ use bitrouter_translate::{
 use super::read::ReadError;
 use crate::{
     admit::AdmitError,
+    health::Refusal,
     limits::LimitError,
     record::Outcome,
     resolve::{Endpoint, ResolveError, Unresolved},
@@ -146,7 +147,7 @@ fn resolve_error(error: &ResolveError) -> ApiError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AttemptError {
     #[error("not tried: {0}")]
-    Skipped(String),
+    Skipped(Refusal),
     #[error(transparent)]
     Unsendable(#[from] UnsendableRequest),
     #[error(transparent)]
@@ -240,7 +241,11 @@ impl AttemptError {
             },
             Self::Dial(DialError::ConnectTimeout(_) | DialError::AnswerTimeout(_))
             | Self::Late(_) => Class::Timeout,
-            _ => Class::Other,
+            Self::Skipped(Refusal::Paused { .. }) => Class::RateLimited,
+            Self::Skipped(Refusal::Probing) => Class::Overloaded,
+            Self::Dial(DialError::Connect(_) | DialError::Stale | DialError::Broken(_))
+            | Self::BrokenOff
+            | Self::Unsendable(_) => Class::Other,
         }
     }
 }
@@ -287,6 +292,7 @@ impl Exhausted {
     fn retry_after(&self) -> Option<Duration> {
         let pauses = self.failures.iter().filter_map(|(_, error)| match error {
             AttemptError::Fault(fault) => fault.retry_after,
+            AttemptError::Skipped(Refusal::Paused { remaining }) => Some(*remaining),
             _ => None,
         });
         pauses.min()

@@ -136,9 +136,13 @@ impl Settlement {
         let now = self.books.clock.instant();
         let mut provider = None;
         if let Some(mut current) = self.current.take() {
-            match failure_of(error) {
-                Some(failure) => current.busy.failed(failure, now, self.books.entropy.number()),
-                None => current.busy.answered(None, now),
+            match (failure_of(error), error) {
+                (Some(failure), _) => {
+                    current.busy.failed(failure, now, self.books.entropy.number());
+                }
+                (None, AttemptError::Fault(_)) => current.busy.answered(None, now),
+                // Nothing was sent: nothing is known.
+                (None, _) => {}
             }
             provider = Some(current.candidate.provider);
         }
@@ -175,15 +179,28 @@ impl Settlement {
         }
     }
 
+    /// A candidate that is not tried after all.
+    pub(crate) fn left_out(&mut self, candidate: &Candidate, reason: &str) {
+        let left_out = (candidate.endpoint(), reason.to_owned());
+        self.note(|record| record.resolved.left_out.push(left_out));
+    }
+
     /// The provider answered with an error that the client gets to see.
     pub(crate) fn passed_fault(&mut self, fault: &UpstreamFault) {
         let code = fault.code.clone().unwrap_or_else(|| fault.kind.as_str().to_owned());
-        self.error_code = Cow::Owned(code.clone());
-        self.note(|record| {
-            if let Some(attempt) = record.last_attempt() {
-                attempt.error_code = code;
-            }
-        });
+        if let (true, Some(recording)) = (self.current.is_some(), &mut self.recording)
+            && let Some(attempt) = recording.record().last_attempt()
+        {
+            attempt.error_code.clone_from(&code);
+        }
+        self.error_code = Cow::Owned(code);
+    }
+
+    /// Notes which status the client gets.
+    pub(crate) fn tell(&mut self, status: StatusCode) {
+        if let Some(recording) = &mut self.recording {
+            recording.unless_told().status = Some(status.as_u16());
+        }
     }
 
     /// Counts what goes to the client.
@@ -220,14 +237,12 @@ impl Settlement {
     pub(crate) fn refuse(
         mut self,
         outcome: Outcome,
-        status: u16,
+        status: StatusCode,
         code: &'static str,
         bytes: usize,
     ) {
         self.error_code = Cow::Borrowed(code);
-        if let Some(recording) = &mut self.recording {
-            recording.unless_told().status = Some(status);
-        }
+        self.tell(status);
         self.sent(bytes);
         self.finish(outcome, None);
     }
@@ -247,6 +262,14 @@ impl Settlement {
         ending.error_code = std::mem::take(&mut self.error_code);
         let duration = now.saturating_duration_since(self.started);
         self.books.metrics.settled(self.surface, recording.record(), &ending, duration);
+        tracing::debug!(
+            request.id = self.request_id,
+            key.id = &*recording.record().key_id,
+            status = ending.status,
+            outcome = ?ending.outcome,
+            duration_ms = duration.as_millis(),
+            "a request ended"
+        );
         recording.finish(ending);
     }
 
@@ -264,8 +287,8 @@ impl Settlement {
             attempt.usage = observed.tokens;
             attempt.cost = observed.tokens.map(|it| cost(current.candidate.price(), &it));
             attempt.is_anomalous = observed.anomaly;
-            attempt.may_have_been_billed =
-                outcome != Outcome::Completed && observed.tokens.is_none();
+            let is_clear = matches!(outcome, Outcome::Completed | Outcome::UpstreamError);
+            attempt.may_have_been_billed = !is_clear && observed.tokens.is_none();
             if let Some(code) = observed.fault.as_ref().and_then(|fault| fault.code.clone()) {
                 attempt.error_code = code;
             }

@@ -1,9 +1,10 @@
 //! Each dialect passes through, byte for byte but for what routing must change.
 
+use bitrouter_proto::v1;
 use bitrouter_testkit::{Answer, FakeProvider, Usage};
 use http::Method;
 
-use crate::harness::{CHAT, GEMINI, MESSAGES, RESPONSES, Router};
+use crate::harness::{CHAT, GEMINI, MESSAGES, RESPONSES, Router, provider, resource};
 
 #[tokio::test]
 async fn every_dialect_is_served_with_and_without_its_version() {
@@ -116,4 +117,25 @@ async fn a_request_cannot_choose_where_it_goes() {
     let got = router.call(Method::POST, CHAT, &headers, body).await;
     assert_eq!(got.status, 200);
     assert_eq!((fake.requests().len(), other.requests().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_preset_adds_what_the_request_does_not_say() {
+    let fake = FakeProvider::start().await;
+    let mut resources = provider("p0", 0, &fake, &["m"]);
+    let preset = v1::Preset {
+        model: "m".to_owned(),
+        system_prompt: "be kind".to_owned(),
+        parameters_json: r#"{"temperature":0.5,"top_p":0.9}"#.to_owned(),
+        ..v1::Preset::default()
+    };
+    resources.push(resource(v1::Kind::Preset, "kind", v1::resource::Spec::Preset(preset)));
+    let router = Router::start(resources, |_| {}).await;
+    let body = r#"{"model":"@kind","messages":[{"role":"user","content":"x"}],"temperature":1}"#;
+    let got = router.post(CHAT, body).await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    let sent = fake.requests().pop().unwrap().json();
+    assert_eq!((&sent["model"], &sent["top_p"]), (&"m".into(), &0.9.into()), "{sent}");
+    assert_eq!(sent["temperature"], 1);
+    assert_eq!(sent["messages"][0]["content"], "be kind", "{sent}");
 }

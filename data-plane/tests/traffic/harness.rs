@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bitrouter_data_plane::{
     DataPlane, Handle, Settings,
+    spool::reporter::report,
     sync::Tables,
     table::{Incoming, Revision, RoutingTable},
 };
@@ -19,6 +20,9 @@ use hyper_util::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::planes;
 
 /// The paths of the four dialects, for a model `m`.
 pub(crate) const CHAT: &str = "/v1/chat/completions";
@@ -232,5 +236,20 @@ impl Router {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("the numbers change")
+    }
+}
+
+impl Router {
+    /// Every usage record so far, once nothing is under way any more.
+    pub(crate) async fn records(&self) -> Vec<v1::Usage> {
+        self.until(|text| text.contains("bitrouter_requests_in_flight 0\n")).await;
+        let (ledger, tasks) = (planes::Ledger::default(), TaskTracker::new());
+        let channel = planes::serve(&ledger, &planes::Discovery::default(), &tasks);
+        let (spool, stop) = (self.handle.spool().clone(), CancellationToken::new());
+        tasks.spawn(report(spool.clone(), channel, Entropy::seeded(1), stop.clone()));
+        let told = tokio::time::timeout(Duration::from_secs(10), spool.acknowledged()).await;
+        assert!(told.is_ok(), "the records are reported");
+        stop.cancel();
+        ledger.lock().usages.drain(..).collect()
     }
 }
