@@ -151,3 +151,22 @@ async fn a_proxy_is_asked_for_a_tunnel_to_tls_providers() {
     assert!(!seen.contains("secret-of"), "{seen}");
     assert_eq!(got.status, 502);
 }
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_for_their_turn() {
+    let fake = FakeProvider::start().await;
+    let resources = provider("p0", 0, &fake, &["m"]);
+    let router = Router::start(resources, |settings| settings.limits.max_connections = 1).await;
+    let ask = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut first = TcpStream::connect(router.handle.address()).await.unwrap();
+    first.write_all(ask).await.unwrap();
+    let mut answer = [0; 15];
+    first.read_exact(&mut answer).await.unwrap();
+    let mut second = TcpStream::connect(router.handle.address()).await.unwrap();
+    second.write_all(ask).await.unwrap();
+    let early = second.try_read(&mut answer);
+    assert!(early.is_err(), "it is not served beside the first");
+    drop(first);
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}

@@ -13,6 +13,8 @@ mod connections;
 mod dialects;
 mod failover;
 mod harness;
+mod keys;
+mod lifecycle;
 mod limits;
 mod pages;
 #[path = "../../src/fixtures/planes.rs"]
