@@ -3,3 +3,5 @@
 pub(crate) mod nodes;
 pub(crate) mod service;
 pub(crate) mod session;
+#[cfg(test)]
+mod stream_tests;

@@ -3,9 +3,6 @@
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bitrouter_keys::Secret;
-use bitrouter_proto::v1::{
-    discovery_service_server::DiscoveryServiceServer, ledger_service_server::LedgerServiceServer,
-};
 use bitrouter_runtime::{Clock, Entropy, Timestamp, tasks::Tasks};
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,9 +30,6 @@ const TRIES: u32 = 3;
 
 /// How often a silent connection is tried.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-
-/// The largest message that is taken in: a batch of usage.
-const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How the configuration file is named in the audit, wherever it is.
 const CONFIG_FILE: &str = "bitrouter.yaml";
@@ -82,7 +76,7 @@ pub enum ReconcileError {
 /// The control plane. Cheap to clone; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct ControlPlane {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the parts of the control plane work with.
@@ -206,8 +200,7 @@ impl ControlPlane {
             tasks: tasks.clone(),
         };
         let ledger = Ledger { store: store.clone(), clock: clock.clone(), tasks: tasks.clone() };
-        let ledger = LedgerServiceServer::new(ledger).max_decoding_message_size(MOST_MESSAGE_BYTES);
-        Routes::new(DiscoveryServiceServer::new(discovery)).add_service(ledger)
+        Routes::new(discovery.into_server()).add_service(ledger.into_server())
     }
 
     /// The admin API, for one kind of listener, with more routes behind the same access control.
@@ -260,7 +253,3 @@ pub(crate) async fn stored_secrets(
     }
     Ok(secrets)
 }
-
-#[cfg(test)]
-#[path = "plane_tests.rs"]
-mod tests;

@@ -5,7 +5,9 @@
 use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bitrouter_proto::v1::{
-    self as wire, discovery_service_server::DiscoveryService, sync_response::Message,
+    self as wire,
+    discovery_service_server::{DiscoveryService, DiscoveryServiceServer},
+    sync_response::Message,
 };
 use bitrouter_runtime::{Clock, tasks::Tasks};
 use tokio::{
@@ -40,6 +42,13 @@ pub(crate) struct Discovery {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
+}
+
+impl Discovery {
+    /// What a gRPC server takes.
+    pub(crate) fn into_server(self) -> DiscoveryServiceServer<Self> {
+        DiscoveryServiceServer::new(self)
+    }
 }
 
 #[tonic::async_trait]

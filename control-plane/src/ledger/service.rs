@@ -2,7 +2,10 @@
 
 use std::{error::Error as _, time::Duration};
 
-use bitrouter_proto::v1::{self as wire, ledger_service_server::LedgerService};
+use bitrouter_proto::v1::{
+    self as wire,
+    ledger_service_server::{LedgerService, LedgerServiceServer},
+};
 use bitrouter_runtime::{Clock, tasks::Tasks};
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
@@ -11,6 +14,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{ledger::ingest::batch, store::Store};
 
+/// The largest message that is taken in: a batch of usage.
+const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Acknowledgements that wait for a data plane to read them. They are cumulative and small.
 const QUEUE: usize = 16;
 /// How long a data plane may take to read one.
@@ -47,6 +52,11 @@ impl LedgerService for Ledger {
 }
 
 impl Ledger {
+    /// What a gRPC server takes.
+    pub(crate) fn into_server(self) -> LedgerServiceServer<Self> {
+        LedgerServiceServer::new(self).max_decoding_message_size(MOST_MESSAGE_BYTES)
+    }
+
     async fn serve(
         &self,
         mut inbound: Streaming<wire::ReportRequest>,

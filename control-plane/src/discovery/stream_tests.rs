@@ -1,6 +1,6 @@
 //! Both streams, as a data plane sees them: over a pipe in memory, with the real gRPC.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::Method;
@@ -9,6 +9,7 @@ use bitrouter_proto::v1::{
     self as wire, discovery_service_client::DiscoveryServiceClient,
     ledger_service_client::LedgerServiceClient, sync_request, sync_response::Message,
 };
+use bitrouter_runtime::Clock;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use serde_json::json;
@@ -20,8 +21,11 @@ use tonic::{
 };
 use tower::service_fn;
 
-use super::*;
-use crate::{resource::Spec, testing::Stage};
+use crate::{
+    ControlPlane,
+    resource::{Declared, Spec},
+    testing::Stage,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
