@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod serving;
