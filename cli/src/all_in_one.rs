@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bitrouter_config::Document;
 use bitrouter_control_plane::{Access, ControlPlane};
-use bitrouter_data_plane::{DataPlane, Handle, Settings, StartError};
+use bitrouter_data_plane::{DataPlane, Handle, StartError};
 use bitrouter_runtime::tasks::Tasks;
 use bitrouter_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
@@ -29,7 +29,7 @@ use tonic::transport::Channel;
 
 use crate::commands::Context;
 use crate::commands::serve::ServeOptions;
-use crate::daemon::{Lock, Running, remove_stale};
+use crate::daemon::{Launch, Lock, Running, remove_stale};
 use crate::database;
 use crate::discovery::{Found, Scan};
 use crate::failure::{Doing as _, Failure, chain};
@@ -73,14 +73,19 @@ impl AllInOne {
         let prepared = prepare(context, options)?;
         let (serving, background) = (prepared.serving.clone(), Background::start()?);
         let tasks = Tasks::default();
-        let administration = background.run(Administration::start(prepared, tasks.clone())).await?;
-        let data_plane = start_data_plane(
-            serving.settings.clone(),
-            administration.channel.clone(),
+        let (channel, incoming) = link::link();
+        let administration = Administration::start(prepared, incoming, tasks.clone());
+        let data_plane = Box::pin(start_data_plane(
+            &serving,
+            channel.clone(),
             context.clock.clone(),
             &background,
-        )
-        .await?;
+        ));
+        // Side by side: each waits for the disk. Requests that come before the first configuration
+        // are told to come back.
+        let (administration, data_plane) =
+            tokio::try_join!(background.run(administration), data_plane)?;
+        data_plane.ready().await;
         let running = running(context, &serving, &administration.admin, &data_plane, is_detached)?;
         let shell = Arc::new(Shell {
             running,
@@ -92,12 +97,21 @@ impl AllInOne {
             data_plane,
         });
         let control_plane = administration.control_plane.clone();
-        let link = administration.channel.clone();
         let scan = serving.scan;
         background.enter(|| open(&shell, administration, &tasks, scan.clone()));
-        lock.publish(&shell.running)?;
+        let args = std::env::args().skip(1).collect();
+        lock.publish(&shell.running, Launch { args, cwd: context.env.cwd.clone() })?;
         let drain = serving.drain;
-        Ok(Self { shell, control_plane, tasks, scan, drain, background, _link: link, _lock: lock })
+        Ok(Self {
+            shell,
+            control_plane,
+            tasks,
+            scan,
+            drain,
+            background,
+            _link: channel,
+            _lock: lock,
+        })
     }
 
     /// What it is and where it listens.
@@ -186,23 +200,22 @@ fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failur
 }
 
 async fn start_data_plane(
-    settings: Settings,
+    serving: &Serving,
     channel: Channel,
     clock: Clock,
     background: &Background,
 ) -> Result<Handle, Failure> {
     let (entropy, background) = (Entropy::system(), background.handle());
-    let started = DataPlane::start(settings, channel, clock, entropy, background).await;
-    let data_plane = started.map_err(|error| match &error {
+    let started =
+        DataPlane::start(serving.settings.clone(), channel, clock, entropy, background).await;
+    started.map_err(|error| match &error {
         StartError::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             Failure::failed(format!("cannot listen on {address}: the port is in use"))
                 .kind("address_in_use")
                 .hint("is another bitrouter running? name another port with --listen")
         }
         _ => Failure::failed(chain(&error)),
-    })?;
-    data_plane.ready().await;
-    Ok(data_plane)
+    })
 }
 
 fn running(
@@ -222,8 +235,6 @@ fn running(
         admin: admin.local_addr().doing("find the admin API's address")?,
         socket: serving.socket.clone(),
         detached,
-        args: std::env::args().skip(1).collect(),
-        cwd: context.env.cwd.clone(),
     })
 }
 

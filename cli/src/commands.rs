@@ -36,6 +36,17 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Refuses to act on this machine where a server elsewhere was named.
+    pub(crate) fn only_here(&self) -> Result<(), Failure> {
+        match &self.globals.server {
+            Some(server) if !server.is_empty() => Err(Failure::usage(format!(
+                "this command acts on this machine, and `{server}` is named"
+            ))
+            .hint("leave out --server, or unset BITROUTER_SERVER")),
+            _ => Ok(()),
+        }
+    }
+
     /// The admin API to talk to.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Client::find(&self.globals, &self.places, &self.env)

@@ -43,10 +43,24 @@ pub(crate) struct Running {
     pub(crate) socket: PathBuf,
     /// True if it was started in the background by `start`.
     pub(crate) detached: bool,
-    /// Its command line, without the program, so that `restart` can repeat it.
+}
+
+/// How a serving process was started, so that `restart` can repeat it. Kept apart from what it shows
+/// of itself: a database URL on the command line may hold a password.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Launch {
+    /// Its command line, without the program.
     pub(crate) args: Vec<String>,
     /// The directory that its relative paths are relative to.
     pub(crate) cwd: PathBuf,
+}
+
+/// The content of `run/bitrouter.json`.
+#[derive(Debug, Deserialize, Serialize)]
+struct State {
+    #[serde(flatten)]
+    running: Running,
+    launch: Launch,
 }
 
 impl Running {
@@ -86,8 +100,9 @@ impl Lock {
     }
 
     /// Says where the process listens, now that it does.
-    pub(crate) fn publish(&self, running: &Running) -> Result<(), Failure> {
-        let text = serde_json::to_vec_pretty(running).doing("describe this process")?;
+    pub(crate) fn publish(&self, running: &Running, launch: Launch) -> Result<(), Failure> {
+        let state = State { running: running.clone(), launch };
+        let text = serde_json::to_vec_pretty(&state).doing("describe this process")?;
         write_private(&self.state, &text).doing(format_args!("write {}", self.state.display()))
     }
 }
@@ -103,6 +118,15 @@ impl Drop for Lock {
 
 /// The process that serves this home, if there is one.
 pub(crate) fn running(places: &Places) -> Option<Running> {
+    state(places).map(|state| state.running)
+}
+
+/// How that process was started.
+pub(crate) fn launched(places: &Places) -> Option<Launch> {
+    state(places).map(|state| state.launch)
+}
+
+fn state(places: &Places) -> Option<State> {
     if !is_alive(places) {
         return None;
     }
@@ -150,11 +174,7 @@ pub(crate) async fn gone(places: &Places, within: Duration) -> bool {
 
 /// Starts this program in the background with the given arguments and waits until it serves, which it
 /// says by printing one JSON document.
-pub(crate) fn start_detached(
-    places: &Places,
-    args: &[String],
-    cwd: &Path,
-) -> Result<Running, Failure> {
+pub(crate) fn start_detached(places: &Places, launch: &Launch) -> Result<Running, Failure> {
     places.scaffold()?;
     let log = log_path(places);
     let mut log_file = fs::OpenOptions::new()
@@ -167,8 +187,8 @@ pub(crate) fn start_detached(
     let start_of_log = log_file.seek(io::SeekFrom::End(0)).doing("read the log file's length")?;
     let program = std::env::current_exe().doing("find this program")?;
     let mut child = Command::new(program)
-        .args(args)
-        .current_dir(cwd)
+        .args(&launch.args)
+        .current_dir(&launch.cwd)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log_file)
@@ -306,8 +326,6 @@ mod tests {
             admin: "127.0.0.1:2".parse().unwrap(),
             socket: places.socket(None),
             detached: false,
-            args: Vec::new(),
-            cwd: places.home.clone(),
         }
     }
 
@@ -317,7 +335,8 @@ mod tests {
         let places = places(dir.path());
         assert!(!is_alive(&places), "nobody yet");
         let lock = Lock::take(&places).unwrap();
-        lock.publish(&running_here(&places)).unwrap();
+        let launch = Launch { args: Vec::new(), cwd: places.home.clone() };
+        lock.publish(&running_here(&places), launch).unwrap();
         assert_eq!(running(&places), Some(running_here(&places)));
         let refused = Lock::take(&places).unwrap_err();
         assert_eq!(refused.kind, "already_running");
@@ -331,11 +350,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
         fs::write(places.run.join("bitrouter.pid"), "1\n").unwrap();
-        fs::write(
-            places.run.join("bitrouter.json"),
-            serde_json::to_vec(&running_here(&places)).unwrap(),
-        )
-        .unwrap();
+        let launch = Launch { args: Vec::new(), cwd: places.home.clone() };
+        let state = State { running: running_here(&places), launch };
+        fs::write(state_path(&places), serde_json::to_vec(&state).unwrap()).unwrap();
         assert_eq!(running(&places), None);
         let _lock = Lock::take(&places).unwrap();
         assert_eq!(running(&places), None, "until the new one has published");

@@ -199,7 +199,6 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&unfinished)?;
     file.write_all(content)?;
-    file.sync_all()?;
     fs::rename(&unfinished, path)
 }
 

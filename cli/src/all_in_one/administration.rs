@@ -1,16 +1,19 @@
 //! The half of the process that is not traffic: the control plane, told by the keeper, and the sockets
 //! of the admin API.
 
+use std::io;
+
 use bitrouter_control_plane::{ControlPlane, ControlPlaneSettings, OpenError, store};
 use bitrouter_keys::Secret;
 use bitrouter_runtime::tasks::Tasks;
 use bitrouter_runtime::{Clock, Entropy};
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tonic::transport::Channel;
+use tokio_stream::Stream;
 
 use super::keeper::{InForce, Keeper, Wish};
-use super::{link, listeners};
+use super::listeners;
 use crate::failure::{Failure, chain};
 use crate::installation::{Configuration, Installation};
 use crate::serving::Serving;
@@ -34,15 +37,17 @@ pub(super) struct Administration {
     pub(super) control_plane: ControlPlane,
     pub(super) in_force: watch::Receiver<InForce>,
     pub(super) wishes: mpsc::Sender<Wish>,
-    /// To the control plane, for the data plane.
-    pub(super) channel: Channel,
     pub(super) admin: TcpListener,
     pub(super) socket: UnixListener,
 }
 
 impl Administration {
-    /// Starts it on the runtime that this is called on.
-    pub(super) async fn start(prepared: Prepared, tasks: Tasks) -> Result<Self, Failure> {
+    /// Starts it on the runtime that this is called on; the data plane comes in by `incoming`.
+    pub(super) async fn start(
+        prepared: Prepared,
+        incoming: impl Stream<Item = io::Result<DuplexStream>> + Send + 'static,
+        tasks: Tasks,
+    ) -> Result<Self, Failure> {
         let places = &prepared.installation.places;
         let admin = listeners::tcp(prepared.serving.admin_listen).await?;
         let socket = listeners::socket(&prepared.serving.socket, places)?;
@@ -53,11 +58,12 @@ impl Administration {
         };
         let opened = ControlPlane::open(settings, prepared.clock, Entropy::system()).await;
         let control_plane = opened.map_err(|error| cannot_open(&error))?;
-        let (channel, incoming) = link::link();
-        control_plane.serve_sync(incoming);
         let (keeper, in_force) =
             Keeper::start(control_plane.clone(), prepared.installation, prepared.configuration)
                 .await?;
+        // Not before all of the configuration is in: the data plane is ready with the first that it
+        // gets.
+        control_plane.serve_sync(incoming);
         let (wishes, receiver) = mpsc::channel(WISHES);
         let stop = tasks.stopping().clone();
         tasks.spawn("keeper", async move {
@@ -66,7 +72,7 @@ impl Administration {
                 () = keeper.run(receiver) => {}
             }
         });
-        Ok(Self { control_plane, in_force, wishes, channel, admin, socket })
+        Ok(Self { control_plane, in_force, wishes, admin, socket })
     }
 }
 

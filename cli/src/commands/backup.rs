@@ -61,6 +61,7 @@ struct Copied {
 impl Backup {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.only_here()?;
         let places = &context.places;
         let dir = self.to.map_or_else(
             || places.home.join(format!("backup-{}", stamp(context))),
@@ -97,6 +98,7 @@ impl Backup {
 impl Restore {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.only_here()?;
         let (places, from) = (&context.places, context.env.cwd.join(&self.from));
         if !from.join(ROWS).is_file() {
             return Err(Failure::not_found(format!(

@@ -1,7 +1,7 @@
 //! `start`, `stop`, `restart`, `reload`: a bitrouter in the background.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use super::Context;
 use super::serve::ServeOptions;
 use crate::args::Globals;
 use crate::client::Client;
-use crate::daemon;
+use crate::daemon::{self, Launch};
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::process::{Process, ReloadRequest, Reloaded, StopRequest, Stopping};
@@ -79,13 +79,14 @@ impl Start {
         let mut args = vec!["serve".to_owned(), "--detached".to_owned()];
         args.extend(self.options.to_args());
         args.extend(globals_as_args(&context.globals));
-        launch(context, &args, &context.env.cwd)
+        launch(context, &Launch { args, cwd: context.env.cwd.clone() })
     }
 }
 
 impl Stop {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.only_here()?;
         let pid = stop(context, self.drain).await?;
         context.output.result(&Stopped { pid }, || format!("process {pid} has ended"));
         Ok(())
@@ -101,7 +102,9 @@ struct Stopped {
 impl Restart {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let Some(running) = daemon::running(&context.places) else {
+        context.only_here()?;
+        let known = daemon::running(&context.places).zip(daemon::launched(&context.places));
+        let Some((running, launched)) = known else {
             return Start { options: ServeOptions::default() }.run(context);
         };
         if !running.detached {
@@ -112,13 +115,14 @@ impl Restart {
             .hint("restart it where it was started; `bitrouter reload` works from here"));
         }
         stop(context, self.drain).await?;
-        launch(context, &running.args, &running.cwd)
+        launch(context, &launched)
     }
 }
 
 impl Reload {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.only_here()?;
         let client = Client::local(&context.places);
         let process: Process = client.get("/v1/process").await?;
         let mut names = process.env_names;
@@ -153,8 +157,8 @@ fn on_disk(context: &Context, config: Option<PathBuf>) -> Result<BTreeSet<String
     Installation::new(places, &context.env).env_names()
 }
 
-fn launch(context: &Context, args: &[String], cwd: &Path) -> Result<(), Failure> {
-    let running = daemon::start_detached(&context.places, args, cwd)?;
+fn launch(context: &Context, launch: &Launch) -> Result<(), Failure> {
+    let running = daemon::start_detached(&context.places, launch)?;
     context.output.result(&running, || {
         format!("bitrouter serves on {} (process {})", running.traffic_url(), running.pid)
     });
