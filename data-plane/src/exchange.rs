@@ -13,7 +13,8 @@ use bitrouter_translate::{
 };
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{Response, request::Parts};
+use http::{Response, Version, header, request::Parts};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -129,7 +130,7 @@ impl Exchange {
             Ok(principal) => principal,
             Err(error) => {
                 tracing::debug!(client.address = %client, %error, "refused at the door");
-                self.tasks.spawn(discard(body));
+                self.let_go(&head, body);
                 return Err(error);
             }
         };
@@ -203,13 +204,21 @@ impl Exchange {
         Ok(principal)
     }
 
+    /// Lets a client that is sending already finish, within bounds; one that asked first is told.
+    fn let_go(&self, head: &Parts, rest: Incoming) {
+        let is_sending = !rest.is_end_stream() && !head.headers.contains_key(header::EXPECT);
+        if is_sending && head.version < Version::HTTP_2 {
+            self.tasks.spawn(discard(rest));
+        }
+    }
+
     async fn read(&self, head: &Parts, body: Incoming) -> Result<Bytes, RequestError> {
         let limits = &self.rules.limits;
         match read(&head.headers, body, limits.max_body, limits.body_grace).await {
             Ok(body) => Ok(body),
             Err((error, rest)) => {
                 if let Some(rest) = rest {
-                    self.tasks.spawn(discard(rest));
+                    self.let_go(head, rest);
                 }
                 Err(error.into())
             }

@@ -70,11 +70,12 @@ impl Front {
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
         let client = client_address(peer, request.headers(), &self.pages.trusted);
+        let is_local = client.is_loopback() && !is_forwarded(&request, peer, &self.pages.trusted);
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/" if is_read => return welcome(),
             "/health" if is_read => return self.health(),
-            "/metrics" if is_read && self.shows_metrics(client.is_loopback()) => {
+            "/metrics" if is_read && self.shows_metrics(is_local) => {
                 return self.metrics();
             }
             "/v1/resolve" | "/resolve" if *request.method() == Method::POST => {
@@ -161,6 +162,13 @@ impl Front {
         };
         page(StatusCode::OK, JSON, shapes::single(call.dialect, &model))
     }
+}
+
+/// True if a proxy that nobody declared speaks for somebody whom it does not name credibly.
+fn is_forwarded(request: &Request<Incoming>, peer: SocketAddr, trusted: &[Network]) -> bool {
+    let headers = request.headers();
+    let says_so = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+    says_so && !trusted.iter().any(|network| network.contains(peer.ip()))
 }
 
 fn preflight(request: &HeaderMap, origin: Option<HeaderValue>) -> Response<AnswerBody> {

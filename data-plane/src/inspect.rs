@@ -155,7 +155,7 @@ async fn ask_for_models(
     authorize(headers, dialect, &provider.wire.auth, secret).map_err(|error| error.to_string())?;
     let PhaseTimeouts { connect, .. } = exchange.rules.timeouts;
     let patience = Patience { connect, answer: connect };
-    match exchange.upstream.send(request, patience).await {
+    match exchange.upstream.send(request, patience, || {}).await {
         Ok((answer, _)) => Ok(answer.status().as_u16()),
         Err(error) => Err(error.to_string()),
     }

@@ -35,6 +35,7 @@ use crate::{
 
 pub(crate) mod cors;
 pub(crate) mod peer;
+mod stall;
 mod tls;
 
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -93,6 +94,7 @@ impl Server {
         let connections = Arc::new(Connections {
             builder: builder(&self.limits, Tracked { tasks: tasks.clone(), drain: drain.clone() }),
             head_timeout: self.limits.head_timeout,
+            write_timeout: self.limits.write_timeout,
             tls: self.tls,
             drain: drain.clone(),
         });
@@ -151,6 +153,7 @@ fn builder(limits: &Limits, executor: Tracked) -> auto::Builder<Tracked> {
 struct Connections {
     builder: auto::Builder<Tracked>,
     head_timeout: Duration,
+    write_timeout: Duration,
     tls: Option<TlsAcceptor>,
     drain: drain::Watcher,
 }
@@ -184,6 +187,7 @@ impl Connections {
         peer: SocketAddr,
         handler: impl Handler,
     ) {
+        let stream = stall::Unstalled::new(stream, self.write_timeout);
         let spoken = AtomicBool::new(false);
         let spoken = &spoken;
         let service = service_fn(move |request| {

@@ -111,6 +111,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Until a request's body is complete; one that keeps coming at a fair pace has longer.
     pub body_grace: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// Connections at the same time; more of them wait in the system's queue.
     pub max_connections: usize,
     /// Requests at the same time; more of them are refused.
@@ -129,6 +131,7 @@ impl Default for Limits {
             max_headers: 100,
             head_timeout: Duration::from_mins(1),
             body_grace: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(2),
             max_connections: 10_000,
             max_in_flight: 5_000,
             max_detached: 256,

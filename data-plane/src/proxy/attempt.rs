@@ -104,7 +104,6 @@ impl Attempts<'_> {
                 None => candidate.placed.to_string(),
                 Some((endpoint, error)) => format!("after {endpoint}: {}", error.code()),
             };
-            self.company.set_billed(candidate.provider.billing == Billing::Token);
             settlement.begin_attempt(candidate, reason, busy).await?;
             let (error, is_last) = match self.twice(candidate, settlement).await {
                 Ok(reply) => return Ok(reply),
@@ -115,6 +114,7 @@ impl Attempts<'_> {
                     (AttemptError::Fault(fault), false)
                 }
             };
+            self.company.set_billed(false);
             settlement.attempt_failed(&error);
             failures.push((candidate.endpoint(), error));
             if is_last || self.company.has_left() || self.is_over() {
@@ -170,7 +170,9 @@ impl Attempts<'_> {
 
         let wait = if self.job.streams { limits.first_token } else { limits.total };
         let patience = Patience { connect: limits.connect, answer: wait };
-        let sent = self.upstream.send(request, patience).await;
+        // From here on the provider may bill, whether or not the client stays.
+        let dialled = || self.company.set_billed(candidate.provider.billing == Billing::Token);
+        let sent = self.upstream.send(request, patience, dialled).await;
         let (answer, deadline) = sent.map_err(|error| Trouble::Next(error.into()))?;
         let (head, body) = answer.into_parts();
         let incoming = Answer {

@@ -14,7 +14,7 @@ use std::{
 use bitrouter_translate::{
     Dialect,
     error::{ApiError, ErrorKind},
-    observe::{Observed, StreamObserver, StreamOutcome},
+    observe::{Observed, Progress, StreamObserver, StreamOutcome},
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -28,6 +28,10 @@ use super::{
     settle::{Ending, Settlement},
 };
 use crate::record::Outcome;
+
+/// How long a provider may take to close a stream whose end it has announced: a connection that is
+/// closed properly can be used again, one that is not must not keep the client waiting.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -154,7 +158,9 @@ impl Relay {
                     self.silence.broken();
                     // Trailers are the connection's, not the dialect's.
                     let Ok(piece) = frame.into_data() else { continue };
-                    stream.observer.relay(piece, &mut self.out);
+                    if stream.observer.relay(piece, &mut self.out) == Progress::Ended {
+                        self.silence.shorten(LINGER);
+                    }
                     continue;
                 }
                 Poll::Ready(Some(Err(_))) => Stop::Broken,
@@ -225,8 +231,9 @@ impl Drop for Relay {
 pub(crate) async fn drain(mut stream: Stream, settlement: Settlement) {
     while let Ok(Some(Ok(frame))) = tokio::time::timeout(stream.idle, stream.upstream.frame()).await
     {
-        if let Ok(piece) = frame.into_data() {
-            stream.observer.push(&piece);
+        let Ok(piece) = frame.into_data() else { continue };
+        if stream.observer.push(&piece) == Progress::Ended {
+            break;
         }
     }
     let observed = stream.observer.finish().observed;
@@ -311,6 +318,14 @@ impl Silence {
 
     const fn broken(&mut self) {
         self.since = None;
+    }
+
+    /// Has less patience from now on.
+    fn shorten(&mut self, limit: Duration) {
+        if limit < self.limit {
+            self.limit = limit;
+            self.timer.as_mut().reset(Instant::now() + limit);
+        }
     }
 
     /// Ready when it has lasted too long.

@@ -116,12 +116,13 @@ impl Upstream {
         Ok(Self { client, proxy })
     }
 
-    /// Sends a request and waits for the head of its answer. Gives the moment too at which the
-    /// patience for the rest ends.
+    /// Sends a request and waits for the head of its answer. `dialled` is called when the request has
+    /// a connection. Gives the moment too at which the patience for the rest ends.
     pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
         patience: Patience,
+        dialled: impl Fn() + Send,
     ) -> Result<(Response<Incoming>, Instant), DialError> {
         self.authorize_to_proxy(&mut request);
         let mut connection = capture_connection(&mut request);
@@ -140,6 +141,7 @@ impl Upstream {
                 }
                 found = connection.wait_for_connection_metadata(), if kept.is_none() => {
                     kept = Some(was_used(found.as_ref()));
+                    dialled();
                     timer.as_mut().reset(Instant::now() + patience.answer);
                 }
                 () = timer.as_mut() => {

@@ -56,6 +56,14 @@ async fn too_large_a_body_is_413_before_it_is_read() {
     assert_eq!(got.status, 413, "the client reads the answer even while it sends");
     assert!(fake.requests().is_empty());
 
+    // Asked first, and told at once.
+    let mut stream = TcpStream::connect(router.handle.address()).await.unwrap();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9999\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status_of(&mut stream).await, "413");
+
     // Declared, but never sent.
     let mut stream = TcpStream::connect(router.handle.address()).await.unwrap();
     let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n");

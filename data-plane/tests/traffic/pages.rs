@@ -39,6 +39,17 @@ async fn metrics_are_shown_to_whom_the_settings_say() {
 }
 
 #[tokio::test]
+async fn a_proxy_on_this_machine_does_not_open_the_numbers_to_all() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    for header in ["x-forwarded-for", "forwarded"] {
+        let forwarded = [(header, "9.9.9.9")];
+        let got = router.call(Method::GET, "/metrics", &forwarded, "").await;
+        assert_eq!(got.status, 404, "{header}");
+    }
+}
+
+#[tokio::test]
 async fn the_numbers_count_what_happened() {
     let fake = FakeProvider::start().await;
     let router = Router::of(&[&fake]).await;

@@ -178,3 +178,38 @@ async fn a_huge_whole_answer_passes_through() {
     assert_eq!(got.status, 200);
     assert!(got.body.len() > 20 << 20 && !got.is_cut);
 }
+
+#[tokio::test]
+async fn a_provider_that_does_not_close_keeps_nobody_waiting() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let pieces = [
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n",
+        "data: [DONE]\n\n",
+        ": never sent\n\n",
+    ];
+    let pieces = pieces.map(|piece| bytes::Bytes::from_static(piece.as_bytes())).to_vec();
+    let gate = Gate::closed();
+    fake.script([Answer::raw("text/event-stream", pieces).gate(2, &gate)]);
+    let got = router.post(CHAT, BODY).await;
+    assert!(got.text().ends_with("data: [DONE]\n\n") && !got.is_cut, "{}", got.text());
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_given_up() {
+    let fake = FakeProvider::start().await;
+    let router = Router::start(provider("p0", 0, &fake, &["m"]), |settings| {
+        settings.limits.write_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let event = format!(
+        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+        "a".repeat(1 << 20)
+    );
+    let pieces = vec![bytes::Bytes::from(event); 64];
+    fake.script([Answer::raw("text/event-stream", pieces)]);
+    let request = Request::post(router.url(CHAT)).body(Full::new(BODY.into())).unwrap();
+    let held = router.client.request(request).await.unwrap();
+    router.until(|text| text.contains("outcome=\"client_gone\"")).await;
+    drop(held);
+}
