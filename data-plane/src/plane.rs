@@ -128,7 +128,7 @@ impl DataPlane {
         let server = Server::bind(&settings.listen, &settings.limits).await?;
         let spool = open_spool(&settings, &clock, &entropy).await?;
         // Connections to providers are not waited for: they end with the client that holds them.
-        let dialled = Tracked { tasks: TaskTracker::new(), drain: watcher.clone() };
+        let dialled = Tracked::new(TaskTracker::new(), watcher.clone(), Duration::ZERO);
         let upstream = Upstream::new(&settings.outbound, dialled)?;
         let tasks = TaskTracker::new();
         let limits = settings.limits.clone();

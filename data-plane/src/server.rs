@@ -41,6 +41,9 @@ mod tls;
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At a drain's deadline the providers' connections are cut; so long later the clients' are, which by
+/// then have been told in their dialect.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 const HTTP2_STREAMS: u32 = 256;
 const HTTP2_WINDOW: u32 = 1 << 20;
 const HTTP2_PING: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ impl Server {
     ) {
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         let connections = Arc::new(Connections {
-            builder: builder(&self.limits, Tracked { tasks: tasks.clone(), drain: drain.clone() }),
+            builder: builder(&self.limits, Tracked::new(tasks.clone(), drain.clone(), LAST_WORDS)),
             head_timeout: self.limits.head_timeout,
             write_timeout: self.limits.write_timeout,
             tls: self.tls,
@@ -207,7 +210,7 @@ impl Connections {
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => break ended,
-                        () = self.drain.expired() => return,
+                        () = expired(&self.drain, LAST_WORDS) => return,
                     }
                 }
                 () = mute.as_mut(), if waits_for_first => {
@@ -224,11 +227,18 @@ impl Connections {
     }
 }
 
-/// Runs hyper's tasks on the tracker; they are dropped when a drain's deadline has passed.
+/// Runs hyper's tasks on the tracker; they are dropped some time after a drain's deadline.
 #[derive(Clone)]
 pub(crate) struct Tracked {
-    pub(crate) tasks: TaskTracker,
-    pub(crate) drain: drain::Watcher,
+    tasks: TaskTracker,
+    drain: drain::Watcher,
+    grace: Duration,
+}
+
+impl Tracked {
+    pub(crate) const fn new(tasks: TaskTracker, drain: drain::Watcher, grace: Duration) -> Self {
+        Self { tasks, drain, grace }
+    }
 }
 
 impl<F> Executor<F> for Tracked
@@ -236,12 +246,18 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        let drain = self.drain.clone();
+        let (drain, grace) = (self.drain.clone(), self.grace);
         self.tasks.spawn(async move {
             tokio::select! {
                 _ = task => {}
-                () = drain.expired() => {}
+                () = expired(&drain, grace) => {}
             }
         });
     }
+}
+
+/// Waits until so much time has passed since a drain's deadline.
+async fn expired(drain: &drain::Watcher, grace: Duration) {
+    drain.expired().await;
+    tokio::time::sleep(grace).await;
 }

@@ -170,13 +170,19 @@ async fn a_drain_lets_streams_end_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_drains_deadline_cuts_what_does_not_end() {
+async fn a_drains_deadline_ends_streams_with_an_error() {
     let fake = FakeProvider::start().await;
     let router = Router::of(&[&fake]).await;
     fake.script([Answer::text("one two three").gate(2, &Gate::closed())]);
     let stream = r#"{"model":"m","messages":[],"stream":true}"#;
     let request = Request::post(router.url(CHAT)).body(Full::new(stream.into())).unwrap();
     let held = router.client.request(request).await.unwrap();
-    router.handle.drain(Duration::from_millis(50)).await;
-    assert!(held.into_body().collect().await.is_err(), "cut, not ended");
+    let (finished, body) =
+        tokio::join!(router.handle.drain(Duration::from_millis(50)), held.into_body().collect(),);
+    let body = body.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&body);
+    assert!(
+        !finished && text.contains("upstream_interrupted") && !text.contains("[DONE]"),
+        "{text}"
+    );
 }
