@@ -215,6 +215,10 @@ async fn an_overlay_is_in_force_but_gives_way_and_is_not_stored() {
     let overlaid = || Declared { spec: Spec::Preset(ours.clone()), ..preset("p") };
     stage.plane.set_overlay(vec![overlaid(), preset("q")]).await.unwrap();
     assert_eq!(ids(&node.delta(Vec::new()).await.upserts), ["p", "q"]);
+    let audit = stage.call(Method::GET, "/v1/audit", "").await;
+    let kinds: Vec<_> =
+        audit.body["items"].as_array().unwrap().iter().map(|row| &row["kind"]).collect();
+    assert_eq!(kinds, ["admin_token"], "what a start finds is no change");
 
     stage.plane.reconcile(vec![preset("p")]).await.unwrap();
     let delta = node.delta(Vec::new()).await;

@@ -3,7 +3,13 @@
 //! Ordinary changes wait a moment for others to come along with them; a revocation waits for nothing.
 //! Sessions read under a short lock and never see half a revision.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bitrouter_runtime::Clock;
 use parking_lot::RwLock;
@@ -42,6 +48,8 @@ pub(crate) struct Publisher {
     // Held while a revision is read, so that no revision is published with half of an overlay. Only
     // the publishing task and changes of the overlay take it for long; no request for traffic does.
     overlay: Mutex<Overlay>,
+    /// The next refresh reads everything.
+    is_to_reload: AtomicBool,
     changed: Notify,
     urgent: Notify,
 }
@@ -64,6 +72,7 @@ impl Publisher {
             state: RwLock::default(),
             head: watch::Sender::new(0),
             overlay: Mutex::default(),
+            is_to_reload: AtomicBool::new(false),
             changed: Notify::new(),
             urgent: Notify::new(),
         });
@@ -117,8 +126,14 @@ impl Publisher {
             return self.store.revision().await;
         }
         let now_ms = self.clock.now_ms();
-        let revision = self.store.bump_revision(&Actor::System, &changed, now_ms).await?;
+        // What a start finds is no change that anybody made: it belongs in no audit.
+        let is_first = overlay.iter().next().is_none();
+        let noted = if is_first { &[] } else { changed.as_slice() };
+        let revision = self.store.bump_revision(&Actor::System, noted, now_ms).await?;
         overlay.replace(new, &changed, revision, now_ms);
+        if is_first {
+            self.is_to_reload.store(true, Ordering::Release);
+        }
         Ok(revision)
     }
 
@@ -157,13 +172,16 @@ impl Publisher {
 
     async fn refresh(&self) -> Result<(), StoreError> {
         let overlay = self.overlay.lock().await;
-        let (published, _) = self.head();
+        let is_reload = self.is_to_reload.load(Ordering::Acquire);
+        let published = if is_reload { Revision(0) } else { self.head().0 };
         let reader = Reader { store: &self.store, overlay: &overlay, now_ms: self.clock.now_ms() };
         let Some((revision, read)) = reader.read(published).await? else { return Ok(()) };
         match read {
             Read::Changes(changes) => self.state.write().apply(revision.0, changes),
             Read::Everything(all) => self.state.write().replace(revision.0, all),
         }
+        // The overlay is locked, so that nothing has asked for another since.
+        self.is_to_reload.store(false, Ordering::Release);
         self.head.send_replace(revision.0);
         tracing::debug!(revision = revision.0, "published");
         Ok(())
