@@ -134,10 +134,11 @@ impl Exchange {
                 return Err(error);
             }
         };
-        let deadline = hints::deadline(&head.headers)?;
+        let deadline = hints::deadline(&head.headers)?.map(|wait| Instant::now() + wait);
         let mut body = self.read(&head, body).await?;
         settlement.note(|record| record.asked.request_bytes = len(&body));
         let mut asked = scan(call.surface, call.model.as_deref(), &body)?;
+        hints::check_model(&asked.model)?;
         let streams = streams(call.surface, &asked);
         settlement.note(|record| {
             record.asked.model.clone_from(&asked.model);
@@ -158,7 +159,7 @@ impl Exchange {
             body,
             streams,
             head: asked,
-            deadline: deadline.map(|wait| Instant::now() + wait),
+            deadline,
         };
         Ok((job, plan))
     }
@@ -166,7 +167,7 @@ impl Exchange {
     fn open(&self, arrival: &Arrival) -> Settlement {
         let (now, started) = (self.books.clock.now(), self.books.clock.instant());
         let asked = Asked {
-            model: arrival.call.model.clone().unwrap_or_default(),
+            model: arrival.call.model.clone().map(hints::shortened).unwrap_or_default(),
             dialect: arrival.call.dialect,
             operation: operation(arrival.call.surface),
             is_streamed: false,

@@ -53,6 +53,8 @@ pub(crate) enum RequestError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Scan(#[from] ScanError),
+    #[error("a model's name has at most {limit} bytes, this one has {bytes}")]
+    ModelTooLong { bytes: usize, limit: usize },
     #[error("`{name}` must be a number of milliseconds above zero")]
     BadHeader { name: &'static str },
     #[error(transparent)]
@@ -96,6 +98,9 @@ impl RequestError {
                 .with_retry_after(Some(error.retry_after())),
             Self::Read(error) => error.to_api_error(),
             Self::Scan(error) => error.to_api_error(),
+            Self::ModelTooLong { .. } => {
+                plain(ErrorKind::InvalidRequest, "model_name_too_long").with_param("model")
+            }
             Self::BadHeader { name } => {
                 plain(ErrorKind::InvalidRequest, "invalid_header").with_param(*name)
             }

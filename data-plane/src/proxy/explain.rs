@@ -6,7 +6,7 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::{error::RequestError, read::read};
+use super::{error::RequestError, hints, read::read};
 use crate::{
     admit::admit,
     exchange::Exchange,
@@ -50,6 +50,7 @@ pub(crate) async fn explain(
     let body = read(&head.headers, body, MAX_QUESTION, grace).await.map_err(|(error, _)| error)?;
     let bad = |error: serde_json::Error| RequestError::BadQuestion { problem: error.to_string() };
     let question: Question = serde_json::from_slice(&body).map_err(bad)?;
+    hints::check_model(&question.model)?;
     let ask = Ask {
         model: &question.model,
         dialect: question.dialect,

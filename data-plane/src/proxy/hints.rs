@@ -12,6 +12,8 @@ const TIMEOUT: &str = "x-bitrouter-timeout-ms";
 const TAGS: &str = "x-bitrouter-tags";
 /// In order of preference.
 const SESSIONS: [&str; 3] = ["x-bitrouter-session", "x-claude-code-session-id", "session_id"];
+/// Longer than any name; comparing names with the nearest ones costs time by their length.
+const MAX_MODEL: usize = 512;
 const MAX_TAGS: usize = 16;
 const MAX_TAG: usize = 128;
 
@@ -23,6 +25,14 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, RequestE
         Some(millis) => Ok(Some(Duration::from_millis(millis))),
         None => Err(RequestError::BadHeader { name: TIMEOUT }),
     }
+}
+
+/// Refuses names that no model has.
+pub(crate) const fn check_model(name: &str) -> Result<(), RequestError> {
+    if name.len() > MAX_MODEL {
+        return Err(RequestError::ModelTooLong { bytes: name.len(), limit: MAX_MODEL });
+    }
+    Ok(())
 }
 
 /// The labels that usage can be grouped by: those of the header, then the body's.
@@ -49,7 +59,8 @@ pub(crate) fn holds_files(body: &[u8]) -> bool {
         .any(|mark| memmem::find(body, mark.as_bytes()).is_some())
 }
 
-fn shortened(mut text: String) -> String {
+/// As much of a text as records keep.
+pub(crate) fn shortened(mut text: String) -> String {
     if text.len() > MAX_TAG {
         text.truncate(text.floor_char_boundary(MAX_TAG));
     }

@@ -32,6 +32,20 @@ async fn bad_bodies_are_refused_in_every_dialect() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_model_has_is_refused_without_comparing() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let name = "m".repeat(1 << 20);
+    for path in [CHAT, "/v1/resolve"] {
+        let got = router.post(path, format!(r#"{{"model":"{name}"}}"#)).await;
+        assert!(matches!(got.status.as_u16(), 400 | 413), "{path}: {}", got.status);
+        assert!(got.body.len() < 1_000, "{path}");
+    }
+    let records = router.records().await;
+    assert_eq!((records.len(), records[0].requested_model.len()), (1, 0));
+}
+
+#[tokio::test]
 async fn an_unknown_model_is_404_with_the_nearest_names() {
     let fake = FakeProvider::start().await;
     let router = Router::start(provider("p0", 0, &fake, &["gpt-4o", "gpt-4o-mini"]), |_| {}).await;
