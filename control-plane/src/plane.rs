@@ -156,11 +156,10 @@ impl ControlPlane {
     }
 
     /// Puts in force what the environment and this machine offer, in place of what they offered
-    /// before. None of it is stored. Returns when it is published.
+    /// before. None of it is stored. Returns when it is published. One that was
+    /// in force when the last process ended makes no revision.
     pub async fn set_overlay(&self, declared: Vec<Declared>) -> Result<Revision, StoreError> {
-        let revision = self.shared.publisher.set_overlay(declared).await?;
-        self.shared.publisher.publish(revision).await;
-        Ok(revision)
+        self.shared.publisher.set_overlay(declared).await
     }
 
     /// The published revision.

@@ -61,9 +61,10 @@ impl Administration {
         let (keeper, in_force) =
             Keeper::start(control_plane.clone(), prepared.installation, prepared.configuration)
                 .await?;
+        // Whoever connects waits until all of the configuration is there.
+        control_plane.serve_sync(incoming);
         // Not before all of the configuration is in: the data plane is ready with the first that it
         // gets.
-        control_plane.serve_sync(incoming);
         let (wishes, receiver) = mpsc::channel(WISHES);
         let stop = tasks.stopping().clone();
         tasks.spawn("keeper", async move {

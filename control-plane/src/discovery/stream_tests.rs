@@ -24,6 +24,7 @@ use tower::service_fn;
 use crate::{
     ControlPlane,
     resource::{Declared, Spec},
+    store::AuditRow,
     testing::Stage,
 };
 
@@ -218,7 +219,7 @@ async fn an_overlay_is_in_force_but_gives_way_and_is_not_stored() {
     let audit = stage.call(Method::GET, "/v1/audit", "").await;
     let kinds: Vec<_> =
         audit.body["items"].as_array().unwrap().iter().map(|row| &row["kind"]).collect();
-    assert_eq!(kinds, ["admin_token"], "what a start finds is no change");
+    assert_eq!(kinds, ["overlay", "admin_token"], "one row for all of it");
 
     stage.plane.reconcile(vec![preset("p")]).await.unwrap();
     let delta = node.delta(Vec::new()).await;
@@ -237,6 +238,44 @@ async fn an_overlay_is_in_force_but_gives_way_and_is_not_stored() {
     let again = crate::testing::open(&stage.directory, Clock::system()).await;
     let (_, stored) = again.shared.store.load_all().await.unwrap();
     assert!(stored.is_empty());
+}
+
+#[tokio::test]
+async fn a_restart_with_the_same_overlay_makes_no_revision_and_no_audit_row() {
+    let stage = Stage::open().await;
+    let waits = |id: &str| {
+        let spec = json!({
+            "dialects": [], "base_urls": [], "needs_account": true, "inactive_reason": "set A_KEY"
+        });
+        let spec = Spec::Provider(serde_json::from_value(spec).unwrap());
+        Declared { id: id.to_owned(), spec, secret: None }
+    };
+    let all = || vec![waits("a"), waits("b"), preset("p")];
+    let revision = stage.plane.set_overlay(all()).await.unwrap();
+    let rows = |audit: Vec<AuditRow>| {
+        let of_overlays = audit.into_iter().filter(|row| row.kind == "overlay");
+        of_overlays.map(|row| row.after).collect::<Vec<_>>()
+    };
+    let audit = stage.plane.shared.store.audit(None, 10).await.unwrap();
+    let before = audit.len();
+    assert_eq!(rows(audit), [Some(r#"["preset p"]"#.to_owned())]);
+    stage.plane.shutdown(PATIENCE).await;
+
+    let again = crate::testing::open(&stage.directory, Clock::system()).await;
+    assert_eq!(again.set_overlay(all()).await.unwrap(), revision);
+    assert_eq!(again.shared.store.audit(None, 10).await.unwrap().len(), before);
+    let mut node = Node::open(connect(&again), 0, Vec::new()).await;
+    node.welcome().await;
+    let snapshot = node.snapshot().await;
+    assert_eq!(snapshot.revision, revision.0);
+    assert!(ids(&snapshot.resources).contains(&"p"), "{snapshot:?}");
+
+    let fewer = again.set_overlay(vec![waits("a"), preset("p")]).await.unwrap();
+    assert!(fewer > revision);
+    assert_eq!(again.shared.store.audit(None, 10).await.unwrap().len(), before, "`b` waited");
+    assert_eq!(node.delta(Vec::new()).await.removals[0].id, "b");
+    again.set_overlay(vec![waits("a")]).await.unwrap();
+    assert_eq!(rows(again.shared.store.audit(None, 1).await.unwrap()), [Some("[]".to_owned())]);
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
 use bitrouter_keys::Secret;
+use serde_json::Value;
 
 use crate::resource::{Declared, Kind, Owner, Resource, Revision, Spec};
 
@@ -13,6 +15,10 @@ use crate::resource::{Declared, Kind, Owner, Resource, Revision, Spec};
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     entries: BTreeMap<(Kind, String), Entry>,
+    /// Set once this process was told what there is.
+    is_known: bool,
+    /// Set while it is in force, but not a part of what is published: its revision may be an old one.
+    is_unpublished: bool,
 }
 
 /// One resource of the overlay.
@@ -45,6 +51,7 @@ impl Overlay {
         version: Revision,
         now_ms: u64,
     ) {
+        self.is_unpublished |= !std::mem::replace(&mut self.is_known, true);
         let mut old = std::mem::take(&mut self.entries);
         for Declared { id, spec, secret } in new {
             let key = (spec.kind(), id);
@@ -52,6 +59,31 @@ impl Overlay {
             let entry = kept.unwrap_or(Entry { version, spec, secret, since_ms: now_ms });
             self.entries.insert(key, entry);
         }
+    }
+
+    /// True if anybody would look in the audit for one of these changes.
+    pub(crate) fn matters(&self, new: &[Declared], changed: &[(Kind, String)]) -> bool {
+        let is_changed =
+            |kind, id: &str| changed.iter().any(|(of, other)| *of == kind && other == id);
+        let mut new = new.iter().map(|new| (new.spec.kind(), new.id.as_str(), &new.spec));
+        let mut old = self.iter().map(|((kind, id), old)| (*kind, id.as_str(), &old.spec));
+        new.any(|(kind, id, spec)| counts(spec) && is_changed(kind, id))
+            || old.any(|(kind, id, spec)| counts(spec) && is_changed(kind, id))
+    }
+
+    /// True once [`Self::replace`] was called.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// True if all of it is to be published, whatever the store says has changed.
+    pub(crate) const fn is_unpublished(&self) -> bool {
+        self.is_unpublished
+    }
+
+    /// Says that what is in force is published.
+    pub(crate) const fn published(&mut self) {
+        self.is_unpublished = false;
     }
 
     pub(crate) fn get(&self, kind: Kind, id: &str) -> Option<&Entry> {
@@ -76,6 +108,40 @@ impl Overlay {
     }
 }
 
+/// What tells one overlay from another, secrets included, and gives none of them away.
+pub(crate) fn digest(declared: &[Declared], key: &[u8; 32]) -> Vec<u8> {
+    let mut sorted: Vec<_> = declared.iter().collect();
+    sorted.sort_by_key(|declared| (declared.spec.kind(), declared.id.as_str()));
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    context.update(b"bitrouter/overlay/v1");
+    for Declared { id, spec, secret } in sorted {
+        let spec = serde_json::to_value(spec).map(|spec| spec.to_string()).unwrap_or_default();
+        let secret = secret.as_ref().map(Secret::expose);
+        for text in [Some(id.as_str()), Some(&spec), secret] {
+            // No text is that long: it marks the absent one.
+            let length = text.map_or(u64::MAX, |text| text.len() as u64);
+            context.update(&length.to_be_bytes());
+            context.update(text.unwrap_or_default().as_bytes());
+        }
+    }
+    context.sign().as_ref().to_vec()
+}
+
+/// False for a provider that only waits for a key.
+const fn counts(spec: &Spec) -> bool {
+    !matches!(spec, Spec::Provider(provider) if provider.inactive_reason.is_some())
+}
+
+/// The names of an overlay's resources that count, as JSON for the audit.
+pub(crate) fn audited<'a>(resources: impl Iterator<Item = (&'a str, &'a Spec)>) -> String {
+    let mut names: Vec<String> = resources
+        .filter(|(_, spec)| counts(spec))
+        .map(|(id, spec)| format!("{} {id}", spec.kind().as_str()))
+        .collect();
+    names.sort_unstable();
+    Value::from(names).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +150,21 @@ mod tests {
     fn user(id: &str, name: &str) -> Declared {
         let spec = Spec::User(User { display_name: Some(name.to_owned()) });
         Declared { id: id.to_owned(), spec, secret: None }
+    }
+
+    #[test]
+    fn the_digest_tells_overlays_apart_whatever_their_order() {
+        let key = [7; 32];
+        let both = digest(&[user("a", "A"), user("b", "B")], &key);
+        assert_eq!(both, digest(&[user("b", "B"), user("a", "A")], &key));
+        let secret = Some(Secret::new("s".to_owned()));
+        let others = [
+            digest(&[user("a", "A")], &key),
+            digest(&[user("a", "A"), user("b", "C")], &key),
+            digest(&[user("a", "A"), Declared { secret, ..user("b", "B") }], &key),
+            digest(&[user("a", "A"), user("b", "B")], &[8; 32]),
+        ];
+        assert!(!others.contains(&both));
     }
 
     #[test]

@@ -3,13 +3,7 @@
 //! Ordinary changes wait a moment for others to come along with them; a revocation waits for nothing.
 //! Sessions read under a short lock and never see half a revision.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bitrouter_runtime::Clock;
 use parking_lot::RwLock;
@@ -22,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     resource::{Declared, Kind, Resource, Revision},
     snapshot::{
-        overlay::Overlay,
+        overlay::{self, Overlay},
         refresh::{Read, Reader},
         state::{State, StateHash, Update},
     },
-    store::{Actor, Store, StoreError},
+    store::{OverlayChange, Store, StoreError},
 };
 
 /// A change is published once nothing has changed for so long …
@@ -48,8 +42,6 @@ pub(crate) struct Publisher {
     // Held while a revision is read, so that no revision is published with half of an overlay. Only
     // the publishing task and changes of the overlay take it for long; no request for traffic does.
     overlay: Mutex<Overlay>,
-    /// The next refresh reads everything.
-    is_to_reload: AtomicBool,
     changed: Notify,
     urgent: Notify,
 }
@@ -72,15 +64,14 @@ impl Publisher {
             state: RwLock::default(),
             head: watch::Sender::new(0),
             overlay: Mutex::default(),
-            is_to_reload: AtomicBool::new(false),
             changed: Notify::new(),
             urgent: Notify::new(),
         });
         if publisher.store.revision().await? == Revision(0) {
             // A data plane that has nothing calls that revision zero.
-            publisher.store.bump_revision(&Actor::System, &[], publisher.clock.now_ms()).await?;
+            publisher.store.first_revision().await?;
         }
-        publisher.refresh().await?;
+        publisher.refresh_changes().await?;
         Ok(publisher)
     }
 
@@ -93,7 +84,7 @@ impl Publisher {
                 () = self.changed.notified() => self.settle().await,
                 () = tokio::time::sleep(POLL) => {}
             }
-            if let Err(error) = self.refresh().await {
+            if let Err(error) = self.refresh_changes().await {
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::error!(error, "the configuration could not be read; it stays as it was");
             }
@@ -118,23 +109,40 @@ impl Publisher {
         }
     }
 
-    /// Puts a new overlay in force; it is published by the next refresh.
+    /// Puts a new overlay in force and publishes it. The one that was in force when the process last
+    /// ended makes no new revision.
     pub(crate) async fn set_overlay(&self, new: Vec<Declared>) -> Result<Revision, StoreError> {
         let mut overlay = self.overlay.lock().await;
         let changed = overlay.difference(&new);
-        if changed.is_empty() {
+        if changed.is_empty() && overlay.is_known() {
             return self.store.revision().await;
         }
         let now_ms = self.clock.now_ms();
-        // What a start finds is no change that anybody made: it belongs in no audit.
-        let is_first = overlay.iter().next().is_none();
-        let noted = if is_first { &[] } else { changed.as_slice() };
-        let revision = self.store.bump_revision(&Actor::System, noted, now_ms).await?;
+        let digest = overlay::digest(&new, &self.store.digest_key().await?.key);
+        let mark = if overlay.is_known() { None } else { self.store.overlay_mark().await? };
+        let revision = match mark {
+            // Whoever follows already has this revision without the overlay, and needs another one.
+            Some(mark) if mark.digest == digest && self.head.receiver_count() == 0 => mark.revision,
+            None if changed.is_empty() => self.store.revision().await?,
+            mark => {
+                let is_first = !overlay.is_known();
+                let before =
+                    overlay::audited(overlay.iter().map(|((_, id), old)| (id.as_str(), &old.spec)));
+                let after = overlay::audited(new.iter().map(|new| (new.id.as_str(), &new.spec)));
+                let is_told = overlay.matters(&new, &changed) || mark.is_some();
+                let change = OverlayChange {
+                    digest: &digest,
+                    // The first of a process is published as a whole.
+                    changed: if is_first { &[] } else { &changed },
+                    audited: is_told
+                        .then_some(((!is_first).then_some(before.as_str()), after.as_str())),
+                };
+                self.store.note_overlay(change, now_ms).await?
+            }
+        };
         overlay.replace(new, &changed, revision, now_ms);
-        if is_first {
-            self.is_to_reload.store(true, Ordering::Release);
-        }
-        Ok(revision)
+        self.refresh(&mut overlay).await?;
+        self.store.revision().await
     }
 
     /// The overlay's resources of a kind.
@@ -170,18 +178,20 @@ impl Publisher {
         }
     }
 
-    async fn refresh(&self) -> Result<(), StoreError> {
-        let overlay = self.overlay.lock().await;
-        let is_reload = self.is_to_reload.load(Ordering::Acquire);
-        let published = if is_reload { Revision(0) } else { self.head().0 };
-        let reader = Reader { store: &self.store, overlay: &overlay, now_ms: self.clock.now_ms() };
+    async fn refresh_changes(&self) -> Result<(), StoreError> {
+        let mut overlay = self.overlay.lock().await;
+        self.refresh(&mut overlay).await
+    }
+
+    async fn refresh(&self, overlay: &mut Overlay) -> Result<(), StoreError> {
+        let (published, _) = self.head();
+        let reader = Reader { store: &self.store, overlay, now_ms: self.clock.now_ms() };
         let Some((revision, read)) = reader.read(published).await? else { return Ok(()) };
         match read {
             Read::Changes(changes) => self.state.write().apply(revision.0, changes),
             Read::Everything(all) => self.state.write().replace(revision.0, all),
         }
-        // The overlay is locked, so that nothing has asked for another since.
-        self.is_to_reload.store(false, Ordering::Release);
+        overlay.published();
         self.head.send_replace(revision.0);
         tracing::debug!(revision = revision.0, "published");
         Ok(())

@@ -46,7 +46,7 @@ impl Reader<'_> {
     ) -> Result<Option<(Revision, Read)>, StoreError> {
         let mut before = self.store.revision().await?;
         for _ in 1..TRIES {
-            if before == published {
+            if before == published && !self.overlay.is_unpublished() {
                 return Ok(None);
             }
             let changes = self.changes(published).await?;
@@ -62,6 +62,7 @@ impl Reader<'_> {
     async fn changes(self, published: Revision) -> Result<Read, StoreError> {
         let changed = match published {
             Revision(0) => None,
+            _ if self.overlay.is_unpublished() => None,
             _ => self.store.changes_since(published).await?,
         };
         match changed {

@@ -126,23 +126,6 @@ impl Store {
         Ok(OnceOutcome::Committed(committed, response))
     }
 
-    /// Makes a revision for changes of resources that are not stored.
-    pub async fn bump_revision(
-        &self,
-        actor: &Actor,
-        changed: &[(Kind, String)],
-        now_ms: u64,
-    ) -> Result<Revision, StoreError> {
-        let mut tx = self.begin_write().await?;
-        let mut batch = BatchWrite::begin(&mut tx, actor, now_ms).await?;
-        for (kind, id) in changed {
-            batch.note(&mut tx, *kind, id, "overlay", (None, None)).await?;
-        }
-        set_revision(&mut tx, batch.revision).await?;
-        tx.commit().await?;
-        Ok(batch.revision)
-    }
-
     async fn apply(
         &self,
         tx: &mut Tx,
@@ -271,15 +254,7 @@ impl<'a> BatchWrite<'a> {
         action: &'static str,
         (before, after): (Option<String>, Option<String>),
     ) -> Result<(), StoreError> {
-        execute!(
-            tx,
-            sqlx::query(INSERT_CHANGE)
-                .bind(number::stored(self.revision.0))
-                .bind(kind.as_str())
-                .bind(id)
-                .bind(action)
-                .bind(number::stored(self.now_ms))
-        );
+        insert_change(tx, self.revision, (kind, id), action, self.now_ms).await?;
         let (revision, time_ms) = (self.revision, self.now_ms);
         let (kind_name, actor) = (kind.as_str(), self.actor);
         append_audit(
@@ -294,6 +269,26 @@ impl<'a> BatchWrite<'a> {
     }
 }
 
+/// Records for data planes that a resource has changed.
+pub(super) async fn insert_change(
+    tx: &mut Tx,
+    revision: Revision,
+    (kind, id): (Kind, &str),
+    action: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query(INSERT_CHANGE)
+            .bind(number::stored(revision.0))
+            .bind(kind.as_str())
+            .bind(id)
+            .bind(action)
+            .bind(number::stored(now_ms))
+    );
+    Ok(())
+}
+
 /// Makes other writers of configuration wait until this transaction ends.
 pub(super) async fn lock_revision(tx: &mut Tx) -> Result<Revision, StoreError> {
     let current: i64 =
@@ -301,7 +296,7 @@ pub(super) async fn lock_revision(tx: &mut Tx) -> Result<Revision, StoreError> {
     Ok(Revision(number::loaded(current)))
 }
 
-async fn set_revision(tx: &mut Tx, revision: Revision) -> Result<(), StoreError> {
+pub(super) async fn set_revision(tx: &mut Tx, revision: Revision) -> Result<(), StoreError> {
     execute!(tx, sqlx::query(SET_REVISION).bind(number::stored(revision.0)));
     Ok(())
 }

@@ -36,6 +36,7 @@ async fn conforms(backend: Backend) {
         config::of_two_writers_one_wins,
         config::changes_are_told_until_they_are_forgotten,
         config::resources_are_read_back_and_paged,
+        config::an_overlay_is_remembered_and_audited_in_one_row,
         access::secrets_are_sealed_and_come_back,
         access::the_digest_key_is_made_once,
         access::the_audit_shows_tampering,

@@ -94,6 +94,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
             bytes("hash"),
         ],
     },
+    Table { name: "overlay", columns: &[number("id"), bytes("digest"), number("revision")] },
     Table {
         name: "admin_token",
         columns: &[

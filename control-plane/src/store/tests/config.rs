@@ -5,7 +5,9 @@ use bitrouter_keys::Secret;
 
 use crate::{
     resource::{Declared, Kind, Owner, Revision, Spec, User},
-    store::{Actor, Change, Committed, Expect, Page, Store, StoreError},
+    store::{
+        Actor, Change, Committed, Expect, OverlayChange, OverlayMark, Page, Store, StoreError,
+    },
 };
 
 pub(super) const NOW: u64 = 1_800_000_000_000;
@@ -139,7 +141,8 @@ pub(super) async fn changes_are_told_until_they_are_forgotten(store: Store) {
     commit(&store, vec![put(user("a", "A"), Expect::Any)]).await.unwrap();
     commit(&store, vec![put(user("a", "B"), Expect::Any)]).await.unwrap();
     let overlay = [(Kind::Provider, "ollama".to_owned())];
-    let revision = store.bump_revision(&Actor::System, &overlay, NOW).await.unwrap();
+    let change = OverlayChange { digest: b"1", changed: &overlay, audited: None };
+    let revision = store.note_overlay(change, NOW).await.unwrap();
     assert_eq!(revision, Revision(3));
     commit(&store, vec![delete(Kind::User, "a", Expect::Any)]).await.unwrap();
     let ollama = (Kind::Provider, "ollama".to_owned());
@@ -175,4 +178,19 @@ pub(super) async fn resources_are_read_back_and_paged(store: Store) {
     assert_eq!(resource.resource_version, Revision(2));
     assert_eq!((resource.created_at_ms, resource.updated_at_ms), (NOW, NOW + 5));
     assert_eq!(resource.spec, user("b", "new").spec);
+}
+
+pub(super) async fn an_overlay_is_remembered_and_audited_in_one_row(store: Store) {
+    assert_eq!(store.overlay_mark().await.unwrap(), None);
+    let changed = ["a", "b"].map(|id| (Kind::Provider, id.to_owned()));
+    let change =
+        OverlayChange { digest: b"one", changed: &changed, audited: Some((None, r#"["a"]"#)) };
+    assert_eq!(store.note_overlay(change, NOW).await.unwrap(), Revision(1));
+    let change = OverlayChange { digest: b"two", changed: &[], audited: None };
+    assert_eq!(store.note_overlay(change, NOW).await.unwrap(), Revision(2));
+    let mark = OverlayMark { digest: b"two".to_vec(), revision: Revision(2) };
+    assert_eq!(store.overlay_mark().await.unwrap(), Some(mark));
+    let audit = store.audit(None, 10).await.unwrap();
+    let rows: Vec<_> = audit.iter().map(|row| (row.kind.as_str(), row.after.as_deref())).collect();
+    assert_eq!(rows, [("overlay", Some(r#"["a"]"#))]);
 }

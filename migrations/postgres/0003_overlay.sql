@@ -1,0 +1,7 @@
+-- One row at most: what the environment and the machine last offered, as a keyed digest, and the
+-- revision that this came with.
+CREATE TABLE overlay (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    digest BYTEA NOT NULL,
+    revision BIGINT NOT NULL
+);
