@@ -1,11 +1,14 @@
 //! What is wrong with a configuration, and where.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use serde::Serialize;
 
 /// A place in a text. Both numbers start at 1.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Position {
     /// Lines end at line breaks.
     pub line: usize,
@@ -14,7 +17,7 @@ pub struct Position {
 }
 
 /// One thing that is wrong, or that somebody should know about.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct Problem {
     /// The text's name, as it was given; empty where no text is concerned.
     pub file: String,
@@ -96,6 +99,10 @@ pub(crate) struct Report {
     positions: HashMap<Place, Position>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// What was reported, so that nothing is said twice.
+    said: HashSet<Problem>,
+    /// Places where something is wrong.
+    wrong: HashSet<Place>,
 }
 
 impl Report {
@@ -119,9 +126,7 @@ impl Report {
     ) {
         let position = self.position(place);
         let problem = self.build(place, position, message.into(), hint);
-        if !self.problems.contains(&problem) {
-            self.problems.push(problem);
-        }
+        self.add(place, problem);
     }
 
     /// Adds a problem at a position that the paths do not give.
@@ -133,7 +138,14 @@ impl Report {
         hint: Option<String>,
     ) {
         let problem = self.build(place, Some(position), message.into(), hint);
-        self.problems.push(problem);
+        self.add(place, problem);
+    }
+
+    fn add(&mut self, place: &Place, problem: Problem) {
+        if self.said.insert(problem.clone()) {
+            self.wrong.insert(place.clone());
+            self.problems.push(problem);
+        }
     }
 
     /// Adds a warning: the configuration works, but not as somebody may expect.
@@ -145,7 +157,7 @@ impl Report {
     ) {
         let position = self.position(place);
         let warning = self.build(place, position, message.into(), hint);
-        if !self.warnings.contains(&warning) {
+        if self.said.insert(warning.clone()) {
             self.warnings.push(warning);
         }
     }
@@ -159,8 +171,7 @@ impl Report {
 
     /// True if something is wrong with exactly this value.
     pub(crate) fn has_problem(&self, place: &Place) -> bool {
-        let file = place.text.and_then(|text| self.files.get(text));
-        self.problems.iter().any(|it| it.path == place.path && Some(&it.file) == file)
+        self.wrong.contains(place)
     }
 
     /// Problems and warnings, each in the order of the texts.
@@ -197,14 +208,21 @@ impl Report {
     }
 }
 
+/// Nothing is proposed for a longer one: comparing costs the product of both lengths.
+const LONGEST_NAME: usize = 200;
+
 /// Proposes the candidate that a wrong name is most like, if any is near enough.
 pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let allowed = (name.chars().count() / 3).clamp(1, 4);
     let (_, best) = candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST_NAME)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, _)| distance <= allowed)
         .min()?;

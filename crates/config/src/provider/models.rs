@@ -1,5 +1,7 @@
 //! A provider's catalogue: what is built in, and what the file lays over it.
 
+use std::collections::HashSet;
+
 use bitrouter_catalog::CatalogModel;
 
 use crate::{
@@ -43,10 +45,11 @@ pub(super) fn listed(
             }
         }
     }
-    for (index, (id, _, place)) in listed.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for (id, _, place) in &listed {
         if id.trim().is_empty() {
             cx.report.problem(place, "a model needs an id", None);
-        } else if listed[..index].iter().any(|(other, ..)| other == id) {
+        } else if !seen.insert(id) {
             cx.report.problem(place, format!("`{id}` is listed twice"), None);
         }
     }
