@@ -24,11 +24,42 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// A database URL or path without its password.
+/// A database URL without its password and its parameters' secrets.
 pub(crate) fn database_url(text: &str) -> String {
-    match Url::parse(text) {
-        Ok(parsed) if parsed.password().is_some() => url(&parsed).to_string(),
-        Err(_) if text.contains('@') => REDACTED.to_owned(),
-        Ok(_) | Err(_) => text.to_owned(),
+    let Ok(parsed) = Url::parse(text) else {
+        let may_hold_one = text.contains(['@', '?']);
+        return if may_hold_one { REDACTED.to_owned() } else { text.to_owned() };
+    };
+    let mut shown = if parsed.password().is_some() { url(&parsed) } else { parsed.clone() };
+    if parsed.query_pairs().any(|(name, _)| is_secret_header(&name)) {
+        let pairs = parsed.query_pairs().map(|(name, value)| {
+            let value = if is_secret_header(&name) { REDACTED.into() } else { value };
+            (name, value)
+        });
+        shown.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    shown.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_is_shown_without_secrets() {
+        let cases = [
+            "postgres://u:hush@h/db",
+            "postgres://h/db?user=u&password=hush",
+            "postgres://h/db?PASSWORD=hush&sslmode=require",
+            "postgres://u:hu sh@h:port/db",
+            "postgres://h:port/db?password=hush",
+        ];
+        for text in cases {
+            let shown = database_url(text);
+            assert!(!shown.contains("hush") && !shown.contains("hu%20sh"), "{shown}");
+        }
+        for text in ["sqlite:bitrouter.db", "postgres://h/db?sslmode=require"] {
+            assert_eq!(database_url(text), text);
+        }
     }
 }
