@@ -21,26 +21,37 @@ pub(crate) fn parse(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Adds the version path that the dialect's paths begin with, if there is none; takes off what
-/// people copy along (a trailing slash, the path of an operation).
+/// people copy along (a trailing slash, the path of an operation). Who gives the path of an
+/// operation has given the version, if there is any.
 pub(crate) fn normalise(url: &Url, dialect: Dialect) -> Url {
-    let operation = match dialect {
-        Dialect::ChatCompletions => "/chat/completions",
-        Dialect::Responses => "/responses",
-        Dialect::Messages => "/messages",
-        Dialect::GenerateContent => "/models",
-    };
     let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix(operation).unwrap_or(path).trim_end_matches('/');
-    let version = if path.split('/').any(is_version) {
-        ""
-    } else if dialect == Dialect::GenerateContent {
-        "/v1beta"
-    } else {
-        "/v1"
-    };
+    let listing = (dialect == Dialect::GenerateContent).then_some("/models");
+    let mut operations =
+        ["/chat/completions", "/responses", "/messages"].into_iter().chain(listing);
+    let bare = operations.find_map(|operation| path.strip_suffix(operation));
+    let base = bare.unwrap_or(path).trim_end_matches('/');
+    let version = if bare.is_some() || has_version(base, dialect) { "" } else { version(dialect) };
     let mut normal = url.clone();
-    normal.set_path(&format!("{path}{version}"));
+    normal.set_path(&format!("{base}{version}"));
     without_slash(normal)
+}
+
+const fn version(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::GenerateContent => "/v1beta",
+        Dialect::ChatCompletions | Dialect::Responses | Dialect::Messages => "/v1",
+    }
+}
+
+/// True if the path names its version. Clients of the OpenAI dialects add none to what they are
+/// given, so that one anywhere is enough; those of the others do, and only theirs comes last.
+fn has_version(path: &str, dialect: Dialect) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match dialect {
+        Dialect::ChatCompletions | Dialect::Responses => path.split('/').any(is_version),
+        Dialect::Messages => is_version(last),
+        Dialect::GenerateContent => is_version(last) || path.contains("/publishers/"),
+    }
 }
 
 /// A root path is written without its slash nowhere in a `Url`; everything else is.
@@ -167,6 +178,24 @@ mod tests {
             ("https://h/openai/v1/", Responses, "https://h/openai/v1"),
             ("https://h/v1/publishers/google", Gemini, "https://h/v1/publishers/google"),
             ("https://h/verbose", Chat, "https://h/verbose/v1"),
+            // The version of a gateway in front is none of the dialect's.
+            ("https://h/v1/acc/gw/anthropic", Messages, "https://h/v1/acc/gw/anthropic/v1"),
+            ("https://h/api/v2/apps/code", Messages, "https://h/api/v2/apps/code/v1"),
+            ("https://h/v1/acc/studio", Gemini, "https://h/v1/acc/studio/v1beta"),
+            (
+                "https://h/v1/projects/p/locations/l/publishers/google",
+                Gemini,
+                "https://h/v1/projects/p/locations/l/publishers/google",
+            ),
+            ("https://h/v1/acc/gw/openai", Chat, "https://h/v1/acc/gw/openai"),
+            ("https://h/v3/openai", Chat, "https://h/v3/openai"),
+            // Who gives the whole path of an operation has left no version out.
+            ("https://h/chat/completions", Chat, "https://h/"),
+            ("https://h/chat/completions/", Responses, "https://h/"),
+            ("https://h/api/models", Chat, "https://h/api/models/v1"),
+            ("https://h/inference/chat/completions", Chat, "https://h/inference"),
+            ("https://h/v1/chat/completions", Messages, "https://h/v1"),
+            ("https://h/v1/messages", Chat, "https://h/v1"),
         ];
         for (given, dialect, expected) in cases {
             let normal = normalise(&parse(given).unwrap(), dialect);
