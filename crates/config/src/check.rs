@@ -185,7 +185,7 @@ impl<'a> Checker<'a> {
             let Some(schema) = known.or((*others != Value::Bool(false)).then_some(others)) else {
                 if !place.path.starts_with("x-") || place.path.contains('.') {
                     let keys = properties.into_iter().flatten().map(|(key, _)| key.as_str());
-                    let hint = did_you_mean(&member.key, keys);
+                    let hint = did_you_mean(&member.key, keys.clone()).or_else(|| one_of(keys));
                     self.report.problem_at(&place, member.at, "unknown key", hint);
                 }
                 return false;
@@ -258,6 +258,18 @@ fn spelling_hint(kind: &Kind, options: &[&Value]) -> Option<String> {
     example
         .map(|example| format!("such as `{example}`"))
         .or_else(|| (is_scalar(kind) && wants_text()).then(|| "put it in quotes".to_owned()))
+        .or_else(|| {
+            let Kind::Text(text) = kind else { return None };
+            let bare = yaml::plain(text);
+            let fits = is_scalar(&bare) && options.iter().any(|option| fits(&bare, option));
+            fits.then(|| "write it without quotes".to_owned())
+        })
+}
+
+/// The keys that there are, where they can be taken in at a glance.
+fn one_of<'k>(keys: impl Iterator<Item = &'k str>) -> Option<String> {
+    let keys: Vec<&str> = keys.collect();
+    (1..=12).contains(&keys.len()).then(|| format!("it is one of {}", listed(&keys)))
 }
 
 const fn is_scalar(kind: &Kind) -> bool {

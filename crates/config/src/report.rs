@@ -220,12 +220,20 @@ pub(crate) fn did_you_mean<'a>(
         return None;
     }
     let allowed = (name.chars().count() / 3).clamp(1, 4);
-    let (_, best) = candidates
-        .into_iter()
-        .filter(|candidate| candidate.len() <= LONGEST_NAME)
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+    let short = |candidate: &&str| candidate.len() <= LONGEST_NAME;
+    let candidates: Vec<&str> = candidates.into_iter().filter(short).collect();
+    let near = candidates
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
         .filter(|&(distance, _)| distance <= allowed)
-        .min()?;
+        .min()
+        .map(|(_, candidate)| candidate);
+    // Somebody who writes `model` or `warning` has `model_id` or `warn` in mind.
+    let begins_alike = |candidate: &&str| {
+        let shorter = candidate.len().min(name.len());
+        shorter >= 4 && (candidate.starts_with(name) || name.starts_with(candidate))
+    };
+    let best = near.or_else(|| candidates.into_iter().find(begins_alike))?;
     Some(format!("did you mean `{best}`?"))
 }
 

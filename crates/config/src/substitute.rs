@@ -38,6 +38,10 @@ pub(crate) fn substitute(
         Kind::Map(members) => {
             for member in members {
                 let place = place.key(&member.key);
+                if member.key.contains("${") {
+                    let message = "`${…}` is filled in only in values, not in keys";
+                    report.warning(&place, message, None);
+                }
                 substitute(&mut member.value, &place, environment, report, variables);
             }
         }
@@ -47,6 +51,9 @@ pub(crate) fn substitute(
 
 /// The reference itself is not shown: somebody may have put the key there instead of its name.
 const NO_NAME: &str = "`${…}` names no variable: a name is made of letters, digits and `_`";
+
+/// Taken as it stands, half of it would be sent as a key or an address.
+const NESTED: &str = "one variable cannot stand in for another: `${…}` inside a default";
 
 /// What substituting in a text gave.
 #[cfg_attr(test, derive(Debug, PartialEq))]
@@ -85,6 +92,9 @@ pub(crate) fn expand(
         if !is_name(name) {
             return Err(NO_NAME);
         }
+        if default.is_some_and(|default| default.contains("${")) {
+            return Err(NESTED);
+        }
         variables.insert(name.to_owned());
         match environment.get(name).or(default) {
             Some(value) => out.push_str(value),
@@ -122,7 +132,8 @@ mod tests {
             ("${B}", filled("${A}")),
             ("${C:-d}", filled("d")),
             ("${C:-}", filled("")),
-            ("${C:-https://x/${A}", filled("https://x/${A")),
+            ("${C:-${A}}", Err(NESTED)),
+            ("${A:-https://x/${A}", Err(NESTED)),
             ("${EMPTY:-d}", filled("d")),
             ("${EMPTY}", unset("EMPTY")),
             ("${A}${C}", unset("C")),

@@ -119,7 +119,7 @@ pub(crate) fn read(text: &str, root: &Place, report: &mut Report) -> Option<Node
             Err(error) => {
                 let at = position(error.marker());
                 let message = format!("not valid YAML: {}", error.info());
-                builder.report.problem_at(root, at, message, None);
+                builder.report.problem_at(root, at, message, hint(text, at));
                 return None;
             }
         };
@@ -135,6 +135,18 @@ pub(crate) fn read(text: &str, root: &Place, report: &mut Report) -> Option<Node
             builder.report.problem_at(root, node.at, message, Some(hint));
             None
         }
+    }
+}
+
+/// What to do about a line that is no YAML, where that can be told.
+fn hint(text: &str, at: Position) -> Option<String> {
+    let line = text.lines().nth(at.line - 1)?;
+    if line.trim_start_matches(' ').starts_with('\t') {
+        Some("indent with spaces".to_owned())
+    } else if line.contains("${") && line.contains(['{', '[']) {
+        Some("put `${…}` in quotes where it stands between brackets".to_owned())
+    } else {
+        None
     }
 }
 

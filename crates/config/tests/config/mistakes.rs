@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::load;
+use crate::{load, problems, warnings};
 
 #[test]
 fn every_mistake_is_reported_at_once() {
@@ -18,6 +18,41 @@ fn what_is_no_yaml_is_told_once() {
     assert_eq!(loaded.problems.len(), 1);
     assert!(loaded.problems[0].message.starts_with("not valid YAML"));
     assert_eq!(loaded.problems[0].position.unwrap().line, 3);
+}
+
+#[test]
+fn a_mistake_says_what_to_write_instead() {
+    let cases = [
+        ("providers:\n  openai: {api_key: ${KEY}}\n", "put `${…}` in quotes"),
+        ("server:\n\tlisten: 127.0.0.1:1\n", "indent with spaces"),
+        (
+            "models:\n  m: {endpoints: [{provider: openai, service_id: x, model: x}]}\n",
+            "did you mean `model_id`?",
+        ),
+        ("providers:\n  p: {auth: {type: header, header: X-Key}}\n", "did you mean `header_name`?"),
+        ("server: {tls: {cert: a, key: b, chain: c}}\n", "it is one of `cert`, `key`"),
+        ("server: {log_level: warning}\n", "did you mean `warn`?"),
+        (
+            "providers:\n  p: {models: {m: {pricing: {per_request: \"0.01\"}}}}\n",
+            "write it without quotes",
+        ),
+        ("inherit_defaults: \"true\"\n", "write it without quotes"),
+        (
+            "providers:\n  p: {api_key: \"${A:-${B}}\"}\n",
+            "one variable cannot stand in for another",
+        ),
+    ];
+    for (text, expected) in cases {
+        let problems = problems(text);
+        assert!(problems.iter().any(|it| it.contains(expected)), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_variable_in_a_key_is_warned_of() {
+    let text = "providers: {p: {api_base: http://h, models: {\"${MODEL}\": {}}}}";
+    let warned = warnings(text, &[("MODEL", "m")]);
+    assert!(warned.iter().any(|it| it.contains("only in values")), "{warned:?}");
 }
 
 const WORDS: &[&str] = &[
