@@ -13,7 +13,7 @@ mod shards;
 
 use std::{
     borrow::Borrow,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -49,6 +49,8 @@ struct Sources {
     providers: Shards<Arc<str>, Arc<Provider>>,
     /// By priority, then declaration order.
     in_order: Arc<[Arc<Provider>]>,
+    /// By other names; the first in order has the name.
+    aliases: Arc<HashMap<Box<str>, Arc<Provider>>>,
     accounts: Shards<Arc<str>, Arc<Account>>,
     /// By provider, in declaration order, without those that belong to a route.
     pools: Shards<Arc<str>, Arc<[Arc<Account>]>>,
@@ -109,6 +111,7 @@ impl RoutingTable {
             sources: Sources {
                 providers: Shards::new(),
                 in_order: Arc::default(),
+                aliases: Arc::default(),
                 accounts: Shards::new(),
                 pools: Shards::new(),
             },
@@ -140,6 +143,11 @@ impl RoutingTable {
     /// A provider by id.
     pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
         self.sources.providers.get(id)
+    }
+
+    /// A provider by id, or else by another name of it.
+    pub fn provider_named(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.provider(name).or_else(|| self.sources.aliases.get(name))
     }
 
     /// A provider's accounts in declaration order, without those that belong to one route.

@@ -107,6 +107,7 @@ fn provider(spec: &Provider) -> wire::Provider {
         needs_account: spec.needs_account,
         stream_usage_unasked: spec.stream_usage_unasked,
         tags: spec.tags.clone(),
+        aliases: spec.aliases.clone(),
     }
 }
 

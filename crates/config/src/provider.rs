@@ -107,13 +107,18 @@ pub(crate) fn providers(
             };
             let same = names().find(|name| is_made(name)).cloned();
             let id = same.clone().unwrap_or_else(|| builtin.id.clone());
-            for alias in names().filter(|name| **name != id && !declared.contains_key(*name)) {
-                made.aliases.insert(alias.clone(), id.clone());
-            }
+            let is_free = |name: &&String| {
+                **name != id && !declared.contains_key(*name) && !made.elsewhere.contains(*name)
+            };
+            let others: Vec<String> = names().filter(is_free).cloned().collect();
+            made.aliases.extend(others.iter().map(|alias| (alias.clone(), id.clone())));
             if same.is_none() {
                 let template = Template::builtin(cx, builtin);
                 let maker = Maker { id: &builtin.id, declared: None, origin: Origin::Env };
                 maker.make(cx, template, &mut made);
+            }
+            if let Some(entry) = made.entries.iter_mut().find(|entry| entry.id == id) {
+                entry.spec.aliases = others;
             }
         }
     }

@@ -59,6 +59,9 @@ pub struct Provider {
     /// Labels that presets can require.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Other names before `:` and `/` in model names, where no provider has the name as its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
 }
 
 /// Which dialects serve the models that a pattern matches.

@@ -70,12 +70,15 @@ pub fn listed(name: &str, table: &RoutingTable, principal: &Principal) -> Option
         return is_known.then(|| Listed::Route(Arc::clone(route)));
     }
     let (pinned, id) = match name.split_once(':') {
-        Some((provider, id)) if table.provider(provider).is_some() => (Some(provider), id),
-        _ => (None, name),
+        Some((provider, id)) => match table.provider_named(provider) {
+            Some(pinned) => (Some(&pinned.id), id),
+            None => (None, name),
+        },
+        None => (None, name),
     };
     table.providers().iter().filter(|it| it.is_active()).find_map(|provider| {
         let (id, _) = provider.models.get_key_value(id)?;
-        let is_meant = pinned.is_none_or(|pinned| *pinned == *provider.id);
+        let is_meant = pinned.is_none_or(|pinned| *pinned == provider.id);
         (is_meant && may_know(provider, id, principal))
             .then(|| Listed::Model { provider: Arc::clone(provider), id: Arc::clone(id) })
     })
@@ -103,10 +106,14 @@ fn may_know_route(route: &Route, table: &RoutingTable, principal: &Principal) ->
 /// The three names nearest to one that does not exist.
 pub(super) fn nearest(name: &str, table: &RoutingTable, principal: &Principal) -> Vec<String> {
     let all = listing(table, principal);
+    let named = name.split_once([':', '/']).and_then(|(name, _)| table.provider_named(name));
+    let is_named = |provider: &Provider| {
+        name.starts_with(&*provider.id) || named.is_some_and(|named| named.id == provider.id)
+    };
     let names = all.iter().take(MAX_COMPARED).map(|listed| {
         // Somebody who named a provider is told the name with the provider.
         match listed {
-            Listed::Model { provider, id } if name.starts_with(&*provider.id) => {
+            Listed::Model { provider, id } if is_named(provider) => {
                 format!("{}:{id}", provider.id)
             }
             Listed::Model { .. } | Listed::Route(_) => listed.name().to_string(),

@@ -124,7 +124,7 @@ fn split<'a, 't>(
     table: &'t RoutingTable,
 ) -> Option<(&'t Arc<Provider>, &'a str)> {
     let (provider, model) = name.split_once(separator)?;
-    Some((table.provider(provider)?, model))
+    Some((table.provider_named(provider)?, model))
 }
 
 /// Says what to do for an inactive provider, to those who may use it.

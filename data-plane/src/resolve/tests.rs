@@ -2,8 +2,11 @@ use bitrouter_proto::v1::{self, resource::Spec};
 
 use super::*;
 use crate::{
-    fixtures::{account, of_key, of_provider, of_route, provider, resource, route, start, table},
+    fixtures::{
+        account, key, of_key, of_provider, of_route, provider, resource, route, start, table,
+    },
     health::Failure,
+    table::{Change, Incoming, Kind, ResourceRef, Revision},
 };
 
 /// Two priced hosts, an aggregator, a local server, one that is not set up and one of Anthropic's
@@ -122,6 +125,51 @@ fn names_are_read_in_their_order() {
     assert!(pinned.candidates[0].price().is_none(), "passed through unpriced");
     let local = plan("ollama:unlisted", &table).unwrap();
     assert!(local.candidates[0].price().is_some(), "free by declaration");
+}
+
+#[test]
+fn a_provider_is_meant_by_its_other_names_too() {
+    let named = |id: &str, position, aliases: &[&str]| {
+        let aliases = aliases.iter().map(|it| (*it).to_owned()).collect();
+        of_provider(id, v1::Provider { aliases, ..provider(id, position, &["max"]) })
+    };
+    let table = table([named("alibaba", 1, &["qwen"]), named("other", 2, &["qwen", "mine"])]);
+    for name in ["qwen:max", "qwen/max", "qwen:unlisted", "alibaba:max"] {
+        let plan = plan(name, &table).unwrap();
+        assert_eq!(plan.candidates[0].provider.id.as_ref(), "alibaba", "{name}");
+        assert_eq!(plan.candidates.len(), 1, "{name}");
+    }
+    assert_eq!(shown(&plan("mine:max", &table).unwrap()), ["other:max"]);
+    let listed = listed("qwen:max", &table, &Principal::Local).unwrap();
+    assert!(matches!(listed, Listed::Model { provider, .. } if &*provider.id == "alibaba"));
+    // The own name of a provider goes before the other name of one.
+    let own = Incoming::from_wire(named("qwen", 3, &[]));
+    let change = Change {
+        revision: Revision(2),
+        upserts: own.into_iter().collect(),
+        removals: vec![ResourceRef { kind: Kind::Provider, id: "other".into() }],
+    };
+    let table = table.apply(change);
+    assert_eq!(shown(&plan("qwen:max", &table).unwrap()), ["qwen:max"]);
+    assert!(plan("mine:max", &table).is_err());
+}
+
+#[test]
+fn a_key_for_a_provider_opens_its_other_names() {
+    let aliased =
+        v1::Provider { aliases: vec!["qwen".to_owned()], ..provider("alibaba", 1, &["max"]) };
+    let table = table([of_provider("alibaba", aliased)]);
+    let may = |patterns: &[&str], providers: &[&str], model: &str| {
+        let texts = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect();
+        let key = v1::VirtualKey { models: texts(patterns), providers: texts(providers), ..key(1) };
+        let now = start();
+        resolve(&ask(model, &keyed(key)), &table, &Health::new(now), now, 0).is_ok()
+    };
+    assert!(may(&["alibaba:*"], &[], "qwen:max"));
+    assert!(may(&["qwen:*"], &[], "qwen:max"));
+    assert!(may(&[], &["alibaba"], "qwen:max"));
+    assert!(!may(&["openai:*"], &[], "qwen:max"));
+    assert!(!may(&[], &["openai"], "qwen:max"));
 }
 
 #[test]

@@ -237,6 +237,10 @@ impl RoutingTable {
         }
         let mut all: Vec<_> = providers.iter().map(|(_, provider)| Arc::clone(provider)).collect();
         all.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
+        let aliases = all.iter().rev().flat_map(|provider| {
+            provider.aliases.iter().map(|alias| (alias.clone(), Arc::clone(provider)))
+        });
+        self.sources.aliases = Arc::new(aliases.collect());
         self.sources.in_order = all.into();
     }
 }

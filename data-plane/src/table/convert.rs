@@ -119,6 +119,7 @@ fn provider(id: Arc<str>, version: Revision, it: v1::Provider) -> Parsed<Provide
         inactive_reason: text(it.inactive_reason),
         needs_account: it.needs_account,
         tags: texts(it.tags),
+        aliases: texts(it.aliases),
         display_name: it.display_name.into(),
         wire: Wire {
             dialects: it.dialects.into_iter().map(dialect_rule).collect::<Parsed<_>>()?,

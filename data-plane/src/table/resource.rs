@@ -79,6 +79,8 @@ pub struct Provider {
     pub needs_account: bool,
     /// Labels that presets can require.
     pub tags: Box<[Box<str>]>,
+    /// Other names before `:` and `/` in what is asked for.
+    pub aliases: Box<[Box<str>]>,
     /// What people call it. Empty: its id.
     pub display_name: Box<str>,
 }

@@ -125,6 +125,7 @@ impl Maker<'_> {
             needs_account: needs_key || !credentials.accounts.is_empty(),
             stream_usage_unasked: template.wire.stream_usage_unasked,
             tags: template.about.tags,
+            aliases: Vec::new(),
         };
         made.entries.push(Entry { id: self.id.to_owned(), origin: self.origin, spec });
         made.accounts.append(&mut credentials.accounts);

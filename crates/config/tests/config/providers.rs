@@ -138,9 +138,13 @@ fn a_declared_alias_takes_the_place_of_its_built_in() {
     let document = document("providers: {qwen: {api_key: k}}", &[("ALIBABA_API_KEY", "other")]);
     assert_eq!(reason(&document, "qwen"), None);
     assert!(document.providers.iter().all(|it| it.id != "alibaba"));
+    assert_eq!(document.provider("qwen").aliases, ["alibaba"]);
     let text = "models: {r: {endpoints: [{provider: moonshot, model_id: k}]}}";
     let document = crate::document(text, &[]);
     assert_eq!(document.route("r").endpoints[0].provider, "moonshotai");
+    assert_eq!(document.provider("moonshotai").aliases, ["moonshot"]);
+    let of_ones_own = "providers: {qwen: {derives: alibaba, api_key: k}}";
+    assert!(crate::document(of_ones_own, &[]).provider("alibaba").aliases.is_empty());
 }
 
 #[test]
