@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod catalogue;
 mod later;
 mod mistakes;
 mod providers;
