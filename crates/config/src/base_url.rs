@@ -28,9 +28,10 @@ pub(crate) fn normalise(url: &Url, dialect: Dialect) -> Url {
     let listing = (dialect == Dialect::GenerateContent).then_some("/models");
     let mut operations =
         ["/chat/completions", "/responses", "/messages"].into_iter().chain(listing);
-    let bare = operations.find_map(|operation| path.strip_suffix(operation));
-    let base = bare.unwrap_or(path).trim_end_matches('/');
-    let version = if bare.is_some() || has_version(base, dialect) { "" } else { version(dialect) };
+    let stripped = operations.find_map(|operation| path.strip_suffix(operation));
+    let base = stripped.unwrap_or(path).trim_end_matches('/');
+    let version =
+        if stripped.is_some() || has_version(base, dialect) { "" } else { version(dialect) };
     let mut normal = url.clone();
     normal.set_path(&format!("{base}{version}"));
     without_slash(normal)

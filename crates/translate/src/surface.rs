@@ -266,38 +266,6 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|text| !text.contains(char::is_control))
 }
 
-/// Hosts whose API stands at the root, without a version segment.
-const UNVERSIONED_HOSTS: [&str; 1] = ["api.githubcopilot.com"];
-
-/// Completes a configured base URL: bases with and without the version segment mean the same.
-///
-/// A base that already has a version segment is kept. Otherwise Messages appends `/v1` and
-/// `generateContent` `/v1beta`, while the `OpenAI` dialects do so only for a bare host, because
-/// their bases elsewhere already are what the path is appended to.
-pub fn versioned_base(dialect: Dialect, base_url: &str) -> String {
-    let base = base_url.trim_end_matches('/');
-    let (_, after_scheme) = base.split_once("://").unwrap_or(("", base));
-    let (host, path) = after_scheme.split_once('/').unwrap_or((after_scheme, ""));
-    let is_version = |segment: &str| {
-        let digits = segment.strip_prefix('v').unwrap_or("");
-        digits.starts_with(|c: char| c.is_ascii_digit())
-    };
-    if path.split('/').any(is_version) {
-        return base.to_owned();
-    }
-    match dialect {
-        Dialect::GenerateContent => format!("{base}/v1beta"),
-        Dialect::Messages => format!("{base}/v1"),
-        Dialect::ChatCompletions | Dialect::Responses => {
-            if path.is_empty() && !UNVERSIONED_HOSTS.contains(&host) {
-                format!("{base}/v1")
-            } else {
-                base.to_owned()
-            }
-        }
-    }
-}
-
 /// The path and query of the upstream call, below a base whose path is `base_path`.
 ///
 /// `query` is the client's; a `key` in it is the client's credential and is left out. `None` for

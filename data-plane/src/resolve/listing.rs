@@ -106,9 +106,9 @@ fn may_know_route(route: &Route, table: &RoutingTable, principal: &Principal) ->
 /// The three names nearest to one that does not exist.
 pub(super) fn nearest(name: &str, table: &RoutingTable, principal: &Principal) -> Vec<String> {
     let all = listing(table, principal);
-    let named = name.split_once([':', '/']).and_then(|(name, _)| table.provider_named(name));
+    let meant = name.split_once([':', '/']).and_then(|(name, _)| table.provider_named(name));
     let is_named = |provider: &Provider| {
-        name.starts_with(&*provider.id) || named.is_some_and(|named| named.id == provider.id)
+        name.starts_with(&*provider.id) || meant.is_some_and(|meant| meant.id == provider.id)
     };
     let names = all.iter().take(MAX_COMPARED).map(|listed| {
         // Somebody who named a provider is told the name with the provider.

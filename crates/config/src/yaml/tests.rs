@@ -82,7 +82,8 @@ fn what_is_small_to_write_and_large_to_hold_is_refused() {
     let of_long_texts = format!("b: [&a {long}{aliases}]\n");
     let below_a_long_key = format!("? {long}\n: [{}]\n", "1, ".repeat(10_000));
     let inner = vec!["1"; 50_000].join(", ");
-    let anchors: String = (0..60).map(|it| format!("[&n{it} ")).collect();
+    let anchors: Vec<String> = (0..60).map(|it| format!("[&n{it} ")).collect();
+    let anchors = anchors.concat();
     let of_anchors = format!("a: {anchors}[{inner}]{}\n", "]".repeat(60));
     for text in [of_long_texts, below_a_long_key, of_anchors] {
         let problems = tree(&text).unwrap_err();
@@ -93,7 +94,8 @@ fn what_is_small_to_write_and_large_to_hold_is_refused() {
 
 #[test]
 fn many_keys_are_read_in_time() {
-    let text: String = (0..100_000).map(|it| format!("key-{it}: 1\n")).collect();
+    let lines: Vec<String> = (0..100_000).map(|it| format!("key-{it}: 1\n")).collect();
+    let text = lines.concat();
     assert!(tree(&format!("{text}key-1: 2\n")).unwrap_err()[0].contains("stands twice"));
     assert_eq!(tree(&text).unwrap().as_object().unwrap().len(), 100_000);
 }

@@ -77,35 +77,6 @@ fn what_is_not_served_says_so() {
 }
 
 #[test]
-fn bases_with_and_without_a_version_mean_the_same() {
-    use Dialect::{ChatCompletions as Chat, GenerateContent as Gemini, Messages};
-    for (dialect, base, expected) in [
-        (Chat, "https://api.openai.com", "https://api.openai.com/v1"),
-        (Chat, "https://api.openai.com/v1/", "https://api.openai.com/v1"),
-        (Chat, "http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
-        (Chat, "https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas/v4"),
-        (Chat, "https://api.novita.ai/openai", "https://api.novita.ai/openai"),
-        (Chat, "https://api.githubcopilot.com", "https://api.githubcopilot.com"),
-        (Messages, "https://api.anthropic.com", "https://api.anthropic.com/v1"),
-        (Messages, "https://api.anthropic.com/v1", "https://api.anthropic.com/v1"),
-        (Messages, "https://api.deepseek.com/anthropic", "https://api.deepseek.com/anthropic/v1"),
-        (Messages, "https://openrouter.ai/api", "https://openrouter.ai/api/v1"),
-        (
-            Gemini,
-            "https://generativelanguage.googleapis.com",
-            "https://generativelanguage.googleapis.com/v1beta",
-        ),
-        (
-            Gemini,
-            "https://aiplatform.googleapis.com/v1/publishers/google",
-            "https://aiplatform.googleapis.com/v1/publishers/google",
-        ),
-    ] {
-        assert_eq!(versioned_base(dialect, base), expected, "{dialect} {base}");
-    }
-}
-
-#[test]
 fn the_upstream_target_keeps_the_query_but_no_credential() {
     let gemini = Surface::GenerateContent { stream: true };
     let target = |surface, model, query| upstream_target("/v1beta/", surface, model, query);
