@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A home of its own. Nothing of the caller's environment reaches what runs in it.
 pub(crate) struct Home {
     dir: tempfile::TempDir,
+    name: String,
 }
 
 /// A command that has ended.
@@ -40,7 +41,7 @@ pub(crate) struct Reply {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), name: "home".to_owned() }
     }
 
     /// One with this `bitrouter.yaml`.
@@ -51,7 +52,12 @@ impl Home {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("home")
+        self.dir.path().join(&self.name)
+    }
+
+    /// Gives its directory a name of that many characters.
+    pub(crate) fn lengthen(&mut self, length: usize) {
+        self.name = "h".repeat(length);
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -195,16 +201,7 @@ impl Serving {
 
     /// Sends a Chat Completions request.
     pub(crate) fn chat(&self, model: &str, key: Option<&str>) -> Reply {
-        let body = serde_json::json!({
-            "model": model, "messages": [{"role": "user", "content": "hi"}]
-        });
-        let authorization = key.map(|key| format!("authorization: Bearer {key}\r\n"));
-        post(
-            self.listen(),
-            "/v1/chat/completions",
-            authorization.as_deref().unwrap_or_default(),
-            &body.to_string(),
-        )
+        chat(self.listen(), model, key)
     }
 }
 
@@ -224,6 +221,16 @@ impl Reply {
             found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
     }
+}
+
+/// Sends a Chat Completions request.
+pub(crate) fn chat(to: SocketAddr, model: &str, key: Option<&str>) -> Reply {
+    let body = serde_json::json!({
+        "model": model, "messages": [{"role": "user", "content": "hi"}]
+    });
+    let authorization = key.map(|key| format!("authorization: Bearer {key}\r\n"));
+    let headers = authorization.unwrap_or_default();
+    post(to, "/v1/chat/completions", &headers, &body.to_string())
 }
 
 /// Posts over a connection of its own.

@@ -2,10 +2,10 @@
 
 use std::net::TcpListener;
 
-use bitrouter_testkit::FakeProvider;
+use bitrouter_testkit::{Answer, FakeProvider, Gate};
 use rustix::process::Signal;
 
-use crate::harness::{Done, Home, config, eventually};
+use crate::harness::{Done, Home, chat, config, eventually};
 
 const START: &[&str] =
     &["start", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--no-discovery"];
@@ -148,4 +148,31 @@ impl Drop for Background<'_> {
     fn drop(&mut self) {
         self.0.run(&["stop", "--drain", "0"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_under_way_may_end() {
+    let (provider, gate) = (FakeProvider::start().await, Gate::closed());
+    provider.script([Answer::text("late but whole").gate(0, &gate)]);
+    let home = Home::with_config(&config(&provider.url(), true));
+    let mut serving = home.serve(&[]);
+    let listen = serving.listen();
+    let asked = std::thread::spawn(move || chat(listen, "steady:parrot", None));
+    provider.received(1).await;
+    serving.signal(Signal::TERM);
+    eventually("no new connection is taken", || std::net::TcpStream::connect(listen).err());
+    gate.open();
+    let reply = asked.join().unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.body.contains("late but whole"), "{}", reply.body);
+    assert_eq!(serving.exit_code(), Some(0));
+}
+
+#[test]
+fn a_home_with_a_long_path_has_its_socket_elsewhere() {
+    let mut home = Home::new();
+    home.lengthen(120);
+    let serving = home.serve(&[]);
+    assert!(!serving.socket().starts_with(home.path()), "{}", serving.socket().display());
+    assert_eq!(home.json(&["status"])["process"]["pid"], serving.pid());
 }

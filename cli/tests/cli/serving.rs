@@ -2,7 +2,7 @@
 
 use bitrouter_testkit::FakeProvider;
 
-use crate::harness::{Home, config, eventually, get, post};
+use crate::harness::{Done, Home, config, eventually, get, post};
 
 #[test]
 fn with_nothing_configured_it_starts_and_says_what_to_do() {
@@ -132,4 +132,26 @@ fn the_admin_api_wants_a_token_on_tcp() {
     assert_eq!(post(serving.admin(), "/v1/stop", "", "{}").status, 401);
     assert_eq!(post(serving.admin(), "/v1/reload", "", "{}").status, 401);
     assert_eq!(home.run(&["status"]).code, 0, "the socket goes without");
+}
+
+#[test]
+fn a_server_elsewhere_is_reached_with_a_token() {
+    let home = Home::new();
+    let serving = home.serve(&[]);
+    let token = std::fs::read_to_string(home.path().join(".keys/admin.token")).unwrap();
+    let server = format!("http://{}", serving.admin());
+    let ask = |args: &[&str], token: &str| {
+        let mut command = home.command(&[args, &["--json"]].concat());
+        command.env("BITROUTER_SERVER", &server).env("BITROUTER_ADMIN_KEY", token);
+        Done::of(&command.output().unwrap())
+    };
+    let status = ask(&["status"], token.trim());
+    assert_eq!(status.code, 0, "{}", status.stdout);
+    assert_eq!(status.document()["control_plane"]["database"], "sqlite");
+    let signed = ask(&["key", "sign", "--user", "far"], token.trim());
+    assert_eq!(signed.document()["user"], "far");
+    let refused = ask(&["status"], "bradm_not-the-one");
+    assert_eq!(refused.code, 4, "{}", refused.stdout);
+    assert_eq!(ask(&["status"], "").error()["kind"], "unauthenticated");
+    assert_eq!(ask(&["stop"], token.trim()).code, 2, "it acts on this machine only");
 }
