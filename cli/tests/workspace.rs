@@ -56,6 +56,7 @@ const CONVERSIONS: &[&str] = &[
     "control-plane/src/discovery",
     "control-plane/src/ledger",
     "control-plane/src/snapshot",
+    "data-plane/src/fixtures.rs",
     "data-plane/src/record/wire.rs",
     "data-plane/src/spool",
     "data-plane/src/sync",

@@ -115,10 +115,10 @@ providers:
     });
     let served: Vec<_> = requests.iter().filter(|it| it["outcome"] == "completed").collect();
     assert_eq!(served.len(), 5, "{requests:?}");
-    for request in served {
-        assert_eq!(request["provider"], "local");
-        assert!(request["tokens"]["output"].as_u64().unwrap() > 0, "{request}");
-        assert_eq!((&request["cost_micros"], &request["unpriced"]), (&json!(0), &json!(false)));
+    for record in served {
+        assert_eq!(record["provider"], "local");
+        assert!(record["tokens"]["output"].as_u64().unwrap() > 0, "{record}");
+        assert_eq!((&record["cost_micros"], &record["unpriced"]), (&json!(0), &json!(false)));
     }
     let counted = &seen["chat"]["usage"];
     // The newest comes first, and the first request was the whole answer.
