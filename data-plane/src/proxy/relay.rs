@@ -217,12 +217,15 @@ fn conclude(stop: Stop, said: StreamOutcome) -> (Outcome, Option<ApiError>) {
 impl Drop for Relay {
     fn drop(&mut self) {
         let Some((stream, settlement)) = self.flow.take() else { return };
-        if settlement.is_worth_draining() {
-            self.detached.run(drain(stream, settlement));
-        } else {
-            let observed = stream.observer.finish().observed;
-            settlement.conclude(Ending { outcome: Outcome::ClientGone, observed });
+        // Many clients close as soon as they see the dialect's own end: they have missed nothing.
+        let is_complete =
+            stream.observer.progress() == Progress::Ended && self.next >= self.out.len();
+        if !is_complete && settlement.is_worth_draining() {
+            return self.detached.run(drain(stream, settlement));
         }
+        let outcome = if is_complete { Outcome::Completed } else { Outcome::ClientGone };
+        let observed = stream.observer.finish().observed;
+        settlement.conclude(Ending { outcome, observed });
     }
 }
 

@@ -95,6 +95,23 @@ async fn a_client_that_leaves_a_stream_is_billed_for_the_rest() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_after_the_end_has_a_complete_answer() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\
+               \"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\ndata: [DONE]\n\n";
+    let pieces = vec![Bytes::from_static(end.as_bytes()), Bytes::from_static(b": never sent\n\n")];
+    fake.script([Answer::raw("text/event-stream", pieces).gate(1, &Gate::closed())]);
+    let request = Request::post(router.url(CHAT)).body(Full::new(STREAM.into())).unwrap();
+    let mut body = router.client.request(request).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    let record = only(router.records().await);
+    assert_eq!(record.outcome(), Outcome::Completed);
+    assert_eq!((record.tokens.unwrap().output, record.usage_unknown), (1, false));
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_before_the_answer_is_billed_too() {
     let fake = FakeProvider::start().await;
     let router = Router::of(&[&fake]).await;
