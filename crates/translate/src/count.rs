@@ -102,7 +102,11 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 }
 
-/// A text where a text is expected; nothing where something else stands.
+/// The longest text that is kept: ids, models and reasons are short.
+const MAX_TEXT: usize = 256;
+
+/// A text where a text is expected; nothing where something else stands. Cut where it is too long to
+/// be what it should be.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Text(Option<String>);
 
@@ -132,7 +136,8 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(Some(text.to_owned())))
+        let kept = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or(text);
+        Ok(Text(Some(kept.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Text, E> {

@@ -154,22 +154,22 @@ fn text_of(value: &Value) -> String {
 impl UpstreamFault {
     /// An error that was found inside an answer with a successful status.
     pub(crate) fn reported(dialect: Dialect, status: u16, error: &Value) -> Self {
-        Self::from_report(dialect, status, None, Report::read(error))
+        Self::from_report(dialect, status, None, &Report::read(error))
     }
 
     fn from_report(
         dialect: Dialect,
         status: u16,
         retry_after: Option<Duration>,
-        report: Report,
+        report: &Report,
     ) -> Self {
         let effective = report.status.filter(|_| status < 400).unwrap_or(status);
-        let kind = kind_of(dialect, effective, &report);
+        let kind = kind_of(dialect, effective, report);
         Self {
             kind,
             status,
-            code: report.codes.into_iter().next(),
-            message: presentable(&report.message),
+            code: report.codes.first().map(|code| presentable(code, MAX_CODE)),
+            message: presentable(&report.message, MAX_MESSAGE),
             retry_after: retry_after.or(report.retry_after),
         }
     }
@@ -191,7 +191,7 @@ pub fn classify(
         let head = body.get(..MAX_MESSAGE).unwrap_or(body);
         Report { message: String::from_utf8_lossy(head).into_owned(), ..Report::default() }
     };
-    UpstreamFault::from_report(dialect, status, retry_after, report)
+    UpstreamFault::from_report(dialect, status, retry_after, &report)
 }
 
 /// What the status, the code and the words together mean. Words are only asked where statuses are
@@ -291,12 +291,14 @@ const OVERLOAD_CODES: &[&str] =
 
 /// What is kept of an upstream's message.
 const MAX_MESSAGE: usize = 600;
+/// What is kept of its code.
+const MAX_CODE: usize = 100;
 
-/// Shortens a message and blots out what looks like a credential in it.
-fn presentable(message: &str) -> String {
-    let mut shown = String::with_capacity(message.len().min(MAX_MESSAGE));
+/// Shortens a text and blots out what looks like a credential in it.
+fn presentable(message: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(message.len().min(limit));
     for word in message.split_inclusive(|c: char| c.is_whitespace() || "\"'`,;()".contains(c)) {
-        if shown.len() + word.len() > MAX_MESSAGE {
+        if shown.len() + word.len() > limit {
             shown.push('…');
             break;
         }

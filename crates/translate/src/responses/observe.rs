@@ -120,7 +120,7 @@ pub(crate) fn event(watch: &mut Watch, block: &[u8]) {
         Some("response.created" | "response.in_progress" | "response.queued") => {
             note(watch, event.response);
         }
-        Some("keepalive") => {}
+        Some("keepalive" | "ping") => {}
         None if event.error.is_some() => {
             let error = event.error.unwrap_or(Value::Null);
             watch.failed(UpstreamFault::reported(Dialect::Responses, 200, &error));

@@ -164,3 +164,11 @@ fn a_message_is_short_and_holds_no_credential() {
     assert!(fault.message.contains("[redacted]"));
     assert!(fault.message.len() <= MAX_MESSAGE + 3);
 }
+
+#[test]
+fn a_code_is_short_too() {
+    let code = "c".repeat(10_000);
+    let body = format!(r#"{{"error":{{"message":"no","code":"a word {code}"}}}}"#);
+    let fault = classify(Dialect::ChatCompletions, 422, None, body.as_bytes());
+    assert_eq!(fault.code.as_deref(), Some("a word …"));
+}
