@@ -9,5 +9,6 @@ pub(crate) mod headers;
 pub(crate) mod hints;
 pub(crate) mod models;
 pub(crate) mod read;
+pub(crate) mod redact;
 pub(crate) mod relay;
 pub(crate) mod settle;

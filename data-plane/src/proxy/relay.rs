@@ -152,14 +152,16 @@ impl Relay {
             }
             self.out.clear();
             self.next = 0;
-            let Some((stream, _)) = &mut self.flow else { return Poll::Ready(None) };
+            let Some((stream, settlement)) = &mut self.flow else { return Poll::Ready(None) };
             let stop = match Pin::new(&mut stream.upstream).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.silence.broken();
                     // Trailers are the connection's, not the dialect's.
                     let Ok(piece) = frame.into_data() else { continue };
-                    if stream.observer.relay(piece, &mut self.out) == Progress::Ended {
-                        self.silence.shorten(LINGER);
+                    match stream.observer.relay(piece, &mut self.out) {
+                        Progress::Ended => self.silence.shorten(LINGER),
+                        Progress::Failed => settlement.redactor().pieces(&mut self.out),
+                        Progress::Waiting | Progress::Flowing => {}
                     }
                     continue;
                 }

@@ -15,7 +15,7 @@ use bitrouter_translate::{
 };
 use http::StatusCode;
 
-use super::error::AttemptError;
+use super::{error::AttemptError, redact::Redactor};
 use crate::{
     admit::Principal,
     health::{Failure, InFlight},
@@ -92,6 +92,11 @@ impl Settlement {
     /// The request's id, as text.
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// Blots the secret of the attempt under way out of what its provider says.
+    pub(crate) fn redactor(&self) -> Redactor<'_> {
+        Redactor::new(self.current.as_ref().and_then(|current| current.candidate.secret()))
     }
 
     /// Changes what is known of the request.
@@ -289,7 +294,8 @@ impl Settlement {
             attempt.is_anomalous = observed.anomaly;
             let is_clear = matches!(outcome, Outcome::Completed | Outcome::UpstreamError);
             attempt.may_have_been_billed = !is_clear && observed.tokens.is_none();
-            if let Some(code) = observed.fault.as_ref().and_then(|fault| fault.code.clone()) {
+            if let Some(mut code) = observed.fault.as_ref().and_then(|fault| fault.code.clone()) {
+                Redactor::new(current.candidate.secret()).text(&mut code);
                 attempt.error_code = code;
             }
             attempt.end(outcome, now);

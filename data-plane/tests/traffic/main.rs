@@ -13,6 +13,7 @@ mod connections;
 mod dialects;
 mod failover;
 mod harness;
+mod hostile;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -62,12 +62,14 @@ pub(super) struct Answer {
 
 impl Answer {
     /// True if the answer is a stream of events. Gemini streams a JSON array where it is not asked
-    /// for server-sent events; anything else that was asked to stream and answers JSON does not.
+    /// for server-sent events; anything else that was asked to stream and answers JSON does not. Some
+    /// servers do not say what they stream, or call it text.
     pub(super) fn is_stream(&self) -> bool {
         let content_type =
             self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is = |wanted| content_type.is_some_and(|it| starts_with_ignoring_case(it, wanted));
-        is("text/event-stream")
+        content_type.is_none()
+            || (is("text/") && !is("text/html"))
             || (self.surface == Surface::GenerateContent { stream: true } && is("application/json"))
     }
 
@@ -88,7 +90,9 @@ impl Answer {
                 break;
             }
         }
-        let body = join(body);
+        let redactor = settlement.redactor();
+        let body = redactor.body(join(body));
+        self.headers = redactor.headers(self.headers);
         let dialect =
             self.surface.dialect().unwrap_or(bitrouter_translate::Dialect::ChatCompletions);
         let fault = classify(dialect, self.status.as_u16(), retry_after, &body);
@@ -119,6 +123,12 @@ impl Answer {
         settlement: &mut Settlement,
     ) -> Result<Reply, Trouble> {
         let Self { surface, status, headers, mut body, idle, limit } = self;
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            // As with a whole answer: it passes unread.
+            settlement.answered(status);
+            let content = Content::Large { held: Vec::new(), upstream: body, idle };
+            return Ok(Reply { status, headers: toward_client(headers), content });
+        }
         let mut observer = StreamObserver::new(surface);
         if strips_usage {
             observer = observer.stripping_usage();
@@ -137,16 +147,24 @@ impl Answer {
                         Ok(Reply { status, headers: toward_client(headers), content })
                     }
                     StreamOutcome::Truncated => Err(Trouble::Next(AttemptError::BrokenOff)),
-                    StreamOutcome::Failed(fault) => Err(Trouble::Next(AttemptError::Fault(fault))),
+                    StreamOutcome::Failed(fault) => {
+                        let fault = settlement.redactor().fault(fault);
+                        Err(Trouble::Next(AttemptError::Fault(fault)))
+                    }
                 };
             };
             seen += piece.len();
             match observer.relay(piece, &mut out) {
                 Progress::Waiting if seen < MAX_HELD => {}
                 Progress::Failed if let Some(fault) = retryable(observer.observed()) => {
+                    let fault = settlement.redactor().fault(fault);
                     return Err(Trouble::Next(AttemptError::Fault(fault)));
                 }
-                Progress::Waiting | Progress::Flowing | Progress::Ended | Progress::Failed => break,
+                Progress::Failed => {
+                    settlement.redactor().pieces(&mut out);
+                    break;
+                }
+                Progress::Waiting | Progress::Flowing | Progress::Ended => break,
             }
         }
         settlement.answered(status);
@@ -171,13 +189,19 @@ impl Answer {
                 return Ok(Reply { status: self.status, headers, content });
             }
         }
-        let body = join(held);
+        let mut body = join(held);
         // What is encoded in spite of our asking cannot be read; it passes, its usage unknown.
-        let observed = if self.headers.contains_key(header::CONTENT_ENCODING) {
+        let mut observed = if self.headers.contains_key(header::CONTENT_ENCODING) {
             Observed::default()
         } else {
             observe_body(self.surface, self.status.as_u16(), &body)
         };
+        if let Some(fault) = observed.fault.take() {
+            let redactor = settlement.redactor();
+            body = redactor.body(body);
+            self.headers = redactor.headers(self.headers);
+            observed.fault = Some(redactor.fault(fault));
+        }
         if let Some(fault) = retryable(&observed) {
             return Err(Trouble::Next(AttemptError::Fault(fault)));
         }
