@@ -113,9 +113,9 @@ providers:
         let requests = home.json(&["requests"])["items"].as_array().cloned()?;
         (requests.len() == 6).then_some(requests)
     });
-    let served: Vec<_> = requests.iter().filter(|it| it["outcome"] == "completed").collect();
-    assert_eq!(served.len(), 5, "{requests:?}");
-    for record in served {
+    let completed: Vec<_> = requests.iter().filter(|it| it["outcome"] == "completed").collect();
+    assert_eq!(completed.len(), 5, "{requests:?}");
+    for record in completed {
         assert_eq!(record["provider"], "local");
         assert!(record["tokens"]["output"].as_u64().unwrap() > 0, "{record}");
         assert_eq!((&record["cost_micros"], &record["unpriced"]), (&json!(0), &json!(false)));
