@@ -31,7 +31,7 @@ use crate::commands::Context;
 use crate::commands::serve::ServeOptions;
 use crate::daemon::{Launch, Lock, Running, remove_stale};
 use crate::database;
-use crate::discovery::{Found, Scan};
+use crate::discovery::Scan;
 use crate::failure::{Doing as _, Failure, chain};
 use crate::installation::Installation;
 use crate::process::Reloaded;
@@ -188,7 +188,7 @@ fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failur
     let (places, env) = (&context.places, &context.env);
     let has_config = places.existing_config()?.is_some();
     let installation = Installation::new(places.clone(), env);
-    let configuration = installation.load(Vec::new())?;
+    let configuration = installation.load(&[])?;
     for warning in &configuration.warnings {
         context.output.warn(warning);
     }
@@ -276,7 +276,7 @@ async fn look_around(scan: Scan, shell: Arc<Shell>) {
                     "found a model server"
                 );
             }
-            let servers = known.values().filter_map(Found::declared).collect();
+            let servers = known.values().cloned().collect();
             let (done, answer) = oneshot::channel();
             if shell.ask(Wish::Discovered { servers, done }, answer).await.is_err() {
                 return;

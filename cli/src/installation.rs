@@ -14,6 +14,7 @@ use bitrouter_config::{
     Discovered, Document, Environment as Variables, Layer, Loaded, Problem, SourceText, Sources,
 };
 
+use crate::discovery::Found;
 use crate::failure::{Doing as _, Failure};
 use crate::home::{Environment, Places};
 use crate::text;
@@ -89,12 +90,14 @@ impl Installation {
     }
 
     /// Reads everything and makes of it what may be relied on; all problems are in one failure.
-    pub(crate) fn load(&self, discovered: Vec<Discovered>) -> Result<Configuration, Failure> {
+    pub(crate) fn load(&self, found: &[Found]) -> Result<Configuration, Failure> {
+        let discovered = found.iter().filter_map(Found::declared).collect();
         let Read { sources, mut warnings } = self.read(discovered)?;
         let catalog = Catalog::builtin();
         let loaded = bitrouter_config::load(&sources, catalog);
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
-        let Some(document) = loaded.document else { return Err(not_usable(&loaded.problems)) };
+        let Some(mut document) = loaded.document else { return Err(not_usable(&loaded.problems)) };
+        tell_contexts(&mut document, found);
         let env_names = env_names::of(&sources, Some(&document), catalog);
         Ok(Configuration { document, warnings, env_names })
     }
@@ -117,6 +120,19 @@ impl Installation {
                 Ok(None)
             }
             Err(error) => Err(error).doing(format_args!("read {}", path.display())),
+        }
+    }
+}
+
+/// What a model server says of its models' context windows holds, unless the config says otherwise.
+fn tell_contexts(document: &mut Document, found: &[Found]) {
+    for server in found {
+        let provider = document.providers.iter_mut().find(|it| it.id == server.kind.id());
+        let Some(provider) = provider else { continue };
+        for told in &server.models {
+            if let Some(model) = provider.spec.models.get_mut(&told.id) {
+                model.max_input_tokens = model.max_input_tokens.or(told.max_input_tokens);
+            }
         }
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use bitrouter_config::resource::Route;
-use bitrouter_config::{Discovered, Document, Server};
+use bitrouter_config::{Document, Server};
 use bitrouter_control_plane::resource::{Declared, Spec};
 use bitrouter_control_plane::{ControlPlane, reconcile};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce;
+use crate::discovery::Found;
 use crate::failure::{Failure, chain};
 use crate::installation::{Configuration, Installation};
 use crate::process::Reloaded;
@@ -22,7 +23,7 @@ pub(super) enum Wish {
     /// Read everything again, with these variables of a caller.
     Reload { env: BTreeMap<String, String>, done: oneshot::Sender<Result<Reloaded, Failure>> },
     /// These model servers are on loopback.
-    Discovered { servers: Vec<Discovered>, done: oneshot::Sender<()> },
+    Discovered { servers: Vec<Found>, done: oneshot::Sender<()> },
     /// Add or remove a route for this run only.
     Route { name: String, route: Option<Route>, done: oneshot::Sender<Result<(), Failure>> },
 }
@@ -42,7 +43,7 @@ pub(super) struct Keeper {
     installation: Installation,
     /// The section that the process started with; it cannot change while it runs.
     server: Server,
-    discovered: Vec<Discovered>,
+    discovered: Vec<Found>,
     ephemeral: BTreeMap<String, Route>,
     in_force: watch::Sender<InForce>,
 }
@@ -95,7 +96,7 @@ impl Keeper {
 
     async fn reload(&mut self, env: BTreeMap<String, String>) -> Result<Reloaded, Failure> {
         let (installation, changed_env) = self.installation.forwarding(env);
-        let mut configuration = installation.load(self.discovered.clone()).map_err(Self::stays)?;
+        let mut configuration = installation.load(&self.discovered).map_err(Self::stays)?;
         if configuration.document.server != self.server {
             configuration.warnings.push(
                 "the `server` section has changed: `bitrouter restart` takes it into use"
@@ -108,9 +109,9 @@ impl Keeper {
         Ok(Reloaded { revision, changed_env, warnings })
     }
 
-    async fn discovered(&mut self, servers: Vec<Discovered>) {
+    async fn discovered(&mut self, servers: Vec<Found>) {
         let before = std::mem::replace(&mut self.discovered, servers);
-        let adopted = match self.installation.load(self.discovered.clone()) {
+        let adopted = match self.installation.load(&self.discovered) {
             Ok(configuration) => self.adopt(configuration).await,
             Err(failure) => Err(failure),
         };
@@ -148,7 +149,7 @@ impl Keeper {
         let discovered = self
             .discovered
             .iter()
-            .map(|server| format!("{} at {}", server.kind.provider_id(), server.base_url))
+            .map(|server| format!("{} on port {}", server.kind.name(), server.port))
             .collect();
         self.in_force.send_replace(InForce {
             document: std::sync::Arc::new(configuration.document),

@@ -160,7 +160,7 @@ async fn open(url: &str, keys: &Path) -> Result<Store, Failure> {
 
 fn database_url(context: &Context) -> Result<String, Failure> {
     let installation = Installation::new(context.places.clone(), &context.env);
-    let loaded = installation.load(Vec::new())?;
+    let loaded = installation.load(&[])?;
     database::url(&context.globals, &context.env, &loaded.document, &context.places)
 }
 

@@ -96,7 +96,7 @@ fn verdict(context: &Context, validated: &Validated) -> String {
 }
 
 fn show(context: &Context) -> Result<(), Failure> {
-    let configuration = installation(context).load(Vec::new())?;
+    let configuration = installation(context).load(&[])?;
     let shown = configuration.document.to_redacted_json();
     context.output.result(&shown, || format!("{shown:#}"));
     Ok(())

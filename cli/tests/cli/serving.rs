@@ -40,16 +40,18 @@ fn a_model_server_on_this_machine_is_found() {
         while let Ok((mut io, _)) = server.accept() {
             let _ = io.read(&mut [0; 2048]);
             let _ = io.write_all(
-                b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"data\":[{\"id\":\"tiny\",\"owned_by\":\"llamacpp\"}]}",
+                b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"data\":[{\"id\":\"tiny\",\"owned_by\":\"llamacpp\",\"meta\":{\"n_ctx\":4096}}]}",
             );
         }
     });
     let home = Home::new();
     let _serving = home.serve(&["--discover", &port]);
-    eventually("its model is routable", || {
+    let model = eventually("its model is routable", || {
         let models = home.json(&["models"]);
-        models["items"].as_array()?.iter().any(|it| it["name"] == "llamacpp:tiny").then_some(())
+        let mut items = models["items"].as_array()?.iter();
+        items.find(|it| it["name"] == "llamacpp:tiny").cloned()
     });
+    assert_eq!(model["max_input_tokens"], 4096, "what the server says it has");
 }
 
 #[test]
