@@ -32,7 +32,7 @@ const FILES: [&str; 2] = [CONFIG_FILE, ".env"];
   bitrouter backup
   bitrouter backup /var/backups/bitrouter-monday")]
 pub(crate) struct Backup {
-    /// The directory to make. Default: backup-<time> in the home.
+    /// The directory to make. Default: `backup-TIME` in the home.
     #[arg(value_name = "DIR")]
     to: Option<PathBuf>,
 }
