@@ -17,7 +17,10 @@ use crate::{
     resolve::{Ask, Operation, Plan, Unresolved, resolve},
     settings::PhaseTimeouts,
     table::{Account, Provider},
-    upstream::{client::Patience, credentials::authorize},
+    upstream::{
+        client::{Patience, Via},
+        credentials::authorize,
+    },
 };
 
 /// How an endpoint has been doing.
@@ -155,7 +158,7 @@ async fn ask_for_models(
     authorize(headers, dialect, &provider.wire.auth, secret).map_err(|error| error.to_string())?;
     let PhaseTimeouts { connect, .. } = exchange.rules.timeouts;
     let patience = Patience { connect, answer: connect };
-    match exchange.upstream.send(request, patience, || {}).await {
+    match exchange.upstream.send(request, Via::Any, patience, || {}).await {
         Ok((answer, _)) => Ok(answer.status().as_u16()),
         Err(error) => Err(error.to_string()),
     }

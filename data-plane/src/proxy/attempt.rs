@@ -29,7 +29,7 @@ use crate::{
     settings::PhaseTimeouts,
     table::Billing,
     upstream::{
-        client::{DialError, Patience, Upstream},
+        client::{DialError, Patience, Upstream, Via},
         request::{Addressee, Question, build},
     },
 };
@@ -130,15 +130,15 @@ impl Attempts<'_> {
         }
     }
 
-    /// Once, and once more if a kept connection turned out to be dead.
+    /// Once, and once more on a new connection if a kept one turned out to be dead.
     async fn twice(
         &self,
         candidate: &Candidate,
         settlement: &mut Settlement,
     ) -> Result<Reply, Trouble> {
-        match self.once(candidate, settlement).await {
+        match self.once(candidate, Via::Any, settlement).await {
             Err(Trouble::Next(AttemptError::Dial(DialError::Stale))) => {
-                self.once(candidate, settlement).await
+                self.once(candidate, Via::New, settlement).await
             }
             ended => ended,
         }
@@ -147,6 +147,7 @@ impl Attempts<'_> {
     async fn once(
         &self,
         candidate: &Candidate,
+        via: Via,
         settlement: &mut Settlement,
     ) -> Result<Reply, Trouble> {
         let limits = self.limits_of(candidate);
@@ -172,7 +173,7 @@ impl Attempts<'_> {
         let patience = Patience { connect: limits.connect, answer: wait };
         // From here on the provider may bill, whether or not the client stays.
         let dialled = || self.company.set_billed(candidate.provider.billing == Billing::Token);
-        let sent = self.upstream.send(request, patience, dialled).await;
+        let sent = self.upstream.send(request, via, patience, dialled).await;
         let (answer, deadline) = sent.map_err(|error| Trouble::Next(error.into()))?;
         let (head, body) = answer.into_parts();
         let incoming = Answer {

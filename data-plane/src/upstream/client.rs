@@ -78,10 +78,21 @@ pub(crate) struct Patience {
     pub(crate) answer: Duration,
 }
 
+/// Which connection a request may travel on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Via {
+    /// A kept one, if there is one.
+    Any,
+    /// One that is opened for it: where one kept connection has died, others often have too.
+    New,
+}
+
 /// Sends requests to providers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     client: Client<HttpsConnector<Dialler>, Full<Bytes>>,
+    /// Keeps no connection.
+    opener: Client<HttpsConnector<Dialler>, Full<Bytes>>,
     proxy: Arc<Matcher>,
 }
 
@@ -105,15 +116,17 @@ impl Upstream {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(Dialler { tcp, proxy: Arc::clone(&proxy) });
-        let client = Client::builder(executor)
+        let mut builder = Client::builder(executor);
+        builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(settings.pool_idle)
             .pool_max_idle_per_host(settings.pool_per_host)
             .http2_adaptive_window(true)
-            .http2_keep_alive_interval(TCP_KEEPALIVE)
-            .build(connector);
-        Ok(Self { client, proxy })
+            .http2_keep_alive_interval(TCP_KEEPALIVE);
+        let client = builder.build(connector.clone());
+        let opener = builder.pool_max_idle_per_host(0).build(connector);
+        Ok(Self { client, opener, proxy })
     }
 
     /// Sends a request and waits for the head of its answer. `dialled` is called when the request has
@@ -121,13 +134,15 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
+        via: Via,
         patience: Patience,
         dialled: impl Fn() + Send,
     ) -> Result<(Response<Incoming>, Instant), DialError> {
         self.authorize_to_proxy(&mut request);
         let mut connection = capture_connection(&mut request);
         let captured = connection.clone();
-        let mut answer = std::pin::pin!(self.client.request(request));
+        let client = if via == Via::New { &self.opener } else { &self.client };
+        let mut answer = std::pin::pin!(client.request(request));
         let mut timer = std::pin::pin!(tokio::time::sleep(patience.connect));
         let mut kept = None;
         loop {

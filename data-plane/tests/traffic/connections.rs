@@ -92,6 +92,44 @@ async fn a_kept_connection_that_died_costs_nobody_a_request() {
 }
 
 #[tokio::test]
+async fn a_restarted_provider_costs_nobody_a_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let fake = FakeProvider::start().await;
+    let resources = adjust(provider("p0", 0, &fake, &["m"]), |provider| {
+        for base in &mut provider.base_urls {
+            base.url = format!("http://{address}/v1");
+        }
+    });
+    let tasks = TaskTracker::new();
+    // Every connection is good for one request; the next one finds it dead.
+    let serving = tasks.clone();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            serving.spawn(async move {
+                let mut seen = [0; 4_096];
+                assert!(stream.read(&mut seen).await.unwrap() > 0);
+                let answer = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}"#;
+                let length = answer.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+                assert!(stream.read(&mut seen).await.is_ok());
+            });
+        }
+    });
+    let router = Router::start(resources, |_| {}).await;
+    // So many connections are kept, and all of them will turn out to be dead.
+    let at_once = std::iter::repeat_with(|| router.post(CHAT, BODY)).take(8);
+    for got in futures::future::join_all(at_once).await {
+        assert_eq!(got.status, 200, "{}", got.text());
+    }
+    for _ in 0..4 {
+        let got = router.post(CHAT, BODY).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+    }
+}
+
+#[tokio::test]
 async fn plain_requests_go_through_the_proxy_by_their_whole_url() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = proxy.local_addr().unwrap();
