@@ -17,7 +17,9 @@ pub(crate) use error::KeyError;
 use crate::{
     api::types::{KeyState, KeyView, Meta, MintRequest, Minted, Time},
     names::is_name,
-    resource::{Declared, KeyDigest, Kind, Owner, Resource, Revision, Spec, User, VirtualKey},
+    resource::{
+        Declared, KeyDigest, Kind, Limits, Owner, Resource, Revision, Spec, User, VirtualKey,
+    },
     snapshot::publisher::{Publisher, Urgency},
     store::{Actor, Change, Committed, Expect, Once, OnceOutcome, Store, StoreError},
 };
@@ -152,6 +154,18 @@ impl Keys {
     async fn check(&self, request: &MintRequest, now_ms: u64) -> Result<(), KeyError> {
         if !is_name(&request.user) {
             return Err(KeyError::User);
+        }
+        if request.name.as_deref().is_some_and(|name| !is_name(name)) {
+            return Err(KeyError::Name);
+        }
+        let Limits { rpm, tpm, concurrency } = request.limits;
+        let limits = [
+            ("rpm", rpm.map(u64::from)),
+            ("tpm", tpm),
+            ("concurrency", concurrency.map(u64::from)),
+        ];
+        if let Some((limit, _)) = limits.into_iter().find(|(_, value)| *value == Some(0)) {
+            return Err(KeyError::ZeroLimit { limit });
         }
         if request.expires_at.is_some_and(|end| end.as_millis() <= now_ms) {
             return Err(KeyError::ExpiresInThePast);

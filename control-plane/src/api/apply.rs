@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bitrouter_catalog::Catalog;
-use bitrouter_config::{Document, SourceText, Sources};
+use bitrouter_config::{Document, Server, SourceText, Sources};
 
 use crate::{
     api::{
@@ -75,6 +75,13 @@ async fn read(api: &Api, body: &[u8]) -> Result<(Document, Vec<String>), ApiErro
         Some(document) => {
             let mut warnings = lines(&loaded.warnings);
             warnings.extend(document.not_active.iter().map(ToString::to_string));
+            let of_the_process = [
+                ("server", document.server != Server::default()),
+                ("database", document.database_url.is_some()),
+            ];
+            for (section, _) in of_the_process.into_iter().filter(|(_, is_there)| *is_there) {
+                warnings.push(format!("{section}: not applied: only bitrouter.yaml can say this"));
+            }
             Ok((document, warnings))
         }
         None => Err(ApiError::Document(lines(&loaded.problems))),

@@ -101,6 +101,8 @@ impl ApiError {
 const fn of_key(error: &KeyError) -> (StatusCode, &'static str) {
     match error {
         KeyError::User
+        | KeyError::Name
+        | KeyError::ZeroLimit { .. }
         | KeyError::ExpiresInThePast
         | KeyError::UnknownProvider { .. }
         | KeyError::GraceTooLong { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),

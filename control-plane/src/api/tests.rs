@@ -110,6 +110,33 @@ async fn a_lost_answer_is_given_again_without_a_second_key() {
 }
 
 #[tokio::test]
+async fn a_key_that_says_what_it_does_not_mean_is_refused() {
+    let stage = Stage::open().await;
+    let long = "x".repeat(201);
+    let bodies = [
+        json!({ "user": "ana", "limits": { "rpm": 0 } }),
+        json!({ "user": "ana", "limits": { "tpm": 0 } }),
+        json!({ "user": "ana", "limits": { "concurrency": 0 } }),
+        json!({ "user": "ana", "name": "red \u{1b}[31m" }),
+        json!({ "user": "ana", "name": "two\nlines" }),
+        json!({ "user": "ana", "name": long }),
+    ];
+    for body in bodies {
+        let refused = stage.call(Method::POST, "/v1/keys", &body.to_string()).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_document_cannot_change_is_named() {
+    let stage = Stage::open().await;
+    let body = "server: { listen: 127.0.0.1:1 }\ndatabase: { url: 'sqlite:///tmp/x.db' }\n";
+    let applied = stage.call(Method::POST, "/v1/apply", body).await;
+    let warnings = applied.body["warnings"].to_string();
+    assert!(warnings.contains("server:") && warnings.contains("database:"), "{warnings}");
+}
+
+#[tokio::test]
 async fn names_are_only_data() {
     let stage = Stage::open().await;
     let names = [

@@ -10,6 +10,15 @@ pub(crate) enum KeyError {
     /// A user's id is missing or not a name.
     #[error("the user's id is empty, too long, or holds control characters or spaces at its ends")]
     User,
+    /// Its name cannot be shown.
+    #[error("the key's name is empty, too long, or holds control characters or spaces at its ends")]
+    Name,
+    /// Data planes take no limit for none.
+    #[error("the limit `{limit}` is 0; leave it out for none, or revoke the key to allow nothing")]
+    ZeroLimit {
+        /// Which one.
+        limit: &'static str,
+    },
     /// It would never be accepted.
     #[error("the expiry is in the past")]
     ExpiresInThePast,
