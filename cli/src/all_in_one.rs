@@ -43,6 +43,8 @@ use shell::Shell;
 
 /// How often model servers are looked for, so that one that starts later is found too.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// How often it is noticed that a port has opened; those who listen are asked nothing.
+const GLANCE: Duration = Duration::from_secs(2);
 /// How long the admin API may take to finish its answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -259,30 +261,27 @@ fn open(shell: &Arc<Shell>, administration: Administration, tasks: &Tasks, scan:
     });
 }
 
-/// Looks for model servers, again and again; one that was found and is away stays declared, so that
-/// requests to it say that it does not answer, and not that its models are unknown.
+/// Looks for model servers, again and again. Between two looks it only notices ports that open.
 async fn look_around(scan: Scan, shell: Arc<Shell>) {
-    let mut known = BTreeMap::new();
     loop {
-        let before = known.clone();
-        for found in scan.run().await {
-            known.insert(found.id(), found);
-        }
-        if known != before {
-            for found in known.values() {
-                tracing::info!(
-                    provider.name = found.id(),
-                    models = found.models.len(),
-                    "found a model server"
-                );
-            }
-            let servers = known.values().cloned().collect();
-            let (done, answer) = oneshot::channel();
-            if shell.ask(Wish::Discovered { servers, done }, answer).await.is_err() {
-                return;
-            }
+        let servers = scan.run().await;
+        let (done, answer) = oneshot::channel();
+        if shell.ask(Wish::Found { servers, done }, answer).await.is_err() {
+            return;
         }
         shell.looked_around.send_replace(true);
-        tokio::time::sleep(LOOK_AROUND).await;
+        let _ = tokio::time::timeout(LOOK_AROUND, a_port_opens(&scan)).await;
+    }
+}
+
+async fn a_port_opens(scan: &Scan) {
+    let mut before = scan.open_ports().await;
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let open = scan.open_ports().await;
+        if !open.is_subset(&before) {
+            return;
+        }
+        before = open;
     }
 }

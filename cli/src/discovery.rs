@@ -5,6 +5,7 @@
 
 mod recognise;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -155,6 +156,17 @@ impl Scan {
         parts.join(", ")
     }
 
+    /// The ports that somebody listens on: they are connected to, and asked nothing.
+    pub(crate) async fn open_ports(&self) -> BTreeSet<u16> {
+        let ports: BTreeSet<u16> = self.targets.iter().map(|(port, _)| *port).collect();
+        let tried = ports.into_iter().map(|port| async move {
+            let connecting = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            let connected = tokio::time::timeout(PATIENCE, connecting).await;
+            connected.is_ok_and(|connected| connected.is_ok()).then_some(port)
+        });
+        join_all(tried).await.into_iter().flatten().collect()
+    }
+
     /// Asks all ports at once and returns the servers that were recognised.
     pub(crate) async fn run(&self) -> Vec<Found> {
         let asked = self.targets.iter().map(|(port, kind)| async move {
@@ -230,7 +242,9 @@ mod tests {
         .await;
         let (web, _b) =
             server("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<html>hello</html>").await;
-        let found = Scan::new(true, &[vllm, web]).run().await;
+        let scan = Scan::new(true, &[vllm, web]);
+        assert_eq!(scan.open_ports().await, BTreeSet::from([vllm, web]));
+        let found = scan.run().await;
         let models = vec![FoundModel { id: "m".to_owned(), max_input_tokens: Some(4096) }];
         assert_eq!(found, [Found { kind: Kind::Vllm, port: vllm, models }]);
         assert_eq!(found[0].id(), format!("vllm-{vllm}"));
@@ -241,7 +255,9 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(Scan::new(true, &[port]).run().await.is_empty());
+        let scan = Scan::new(true, &[port]);
+        assert!(scan.open_ports().await.is_empty());
+        assert!(scan.run().await.is_empty());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Serving {
     pub(crate) admin_listen: SocketAddr,
     /// The control socket.
     pub(crate) socket: PathBuf,
+    /// Protection that is asked for and not active is no obstacle.
+    pub(crate) accepts_inactive: bool,
     /// Which model servers are looked for.
     pub(crate) scan: Scan,
     /// How long requests that are under way may take at the end.
@@ -51,7 +53,7 @@ pub(crate) fn decide(
         options.listen.or(server.listener.listen).unwrap_or_else(|| loopback(DEFAULT_PORT));
     let is_loopback = listen.ip().to_canonical().is_loopback();
     let skip_auth = server.auth.skip_auth.unwrap_or(!has_config && is_loopback);
-    check_protection(options, document)?;
+    check_protection(options.accept_inactive, document)?;
     if skip_auth && !is_loopback && !(options.allow_open || server.auth.allow_open) {
         return Err(open_to_all(listen));
     }
@@ -64,6 +66,7 @@ pub(crate) fn decide(
         settings: settings(server, listen, skip_auth, places, env)?,
         admin_listen,
         socket: places.socket(server.control.socket.as_deref()),
+        accepts_inactive: options.accept_inactive,
         scan: Scan::new(!looks, &options.discover),
         drain: server.lifecycle.drain_timeout.unwrap_or(DEFAULT_DRAIN),
         retention: server.lifecycle.usage_retention.unwrap_or(Duration::MAX),
@@ -71,14 +74,14 @@ pub(crate) fn decide(
 }
 
 /// Protection never fails open in silence.
-fn check_protection(options: &ServeOptions, document: &Document) -> Result<(), Failure> {
+pub(crate) fn check_protection(accepts_inactive: bool, document: &Document) -> Result<(), Failure> {
     let missing: Vec<_> = document
         .not_active
         .iter()
         .filter(|section| section.protects)
         .map(ToString::to_string)
         .collect();
-    if missing.is_empty() || options.accept_inactive {
+    if missing.is_empty() || accepts_inactive {
         return Ok(());
     }
     Err(Failure::refused(format!(

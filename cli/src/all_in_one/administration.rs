@@ -58,13 +58,16 @@ impl Administration {
         };
         let opened = ControlPlane::open(settings, prepared.clock, Entropy::system()).await;
         let control_plane = opened.map_err(|error| cannot_open(&error))?;
-        let (keeper, in_force) =
-            Keeper::start(control_plane.clone(), prepared.installation, prepared.configuration)
-                .await?;
-        // Whoever connects waits until all of the configuration is there.
-        control_plane.serve_sync(incoming);
+        let (keeper, in_force) = Keeper::start(
+            control_plane.clone(),
+            prepared.installation,
+            prepared.configuration,
+            &prepared.serving,
+        )
+        .await?;
         // Not before all of the configuration is in: the data plane is ready with the first that it
         // gets.
+        control_plane.serve_sync(incoming);
         let (wishes, receiver) = mpsc::channel(WISHES);
         let stop = tasks.stopping().clone();
         tasks.spawn("keeper", async move {

@@ -12,18 +12,19 @@ use bitrouter_control_plane::{ControlPlane, reconcile};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce;
-use crate::discovery::Found;
+use crate::discovery::{Found, Scan};
 use crate::failure::{Failure, chain};
 use crate::installation::{Configuration, Installation};
 use crate::process::Reloaded;
+use crate::serving::{Serving, check_protection};
 
 /// What it is asked to do.
 #[derive(Debug)]
 pub(super) enum Wish {
     /// Read everything again, with these variables of a caller.
     Reload { env: BTreeMap<String, String>, done: oneshot::Sender<Result<Reloaded, Failure>> },
-    /// These model servers are on loopback.
-    Discovered { servers: Vec<Found>, done: oneshot::Sender<()> },
+    /// These model servers are on loopback, beside those that were found before.
+    Found { servers: Vec<Found>, done: oneshot::Sender<()> },
     /// Add or remove a route for this run only.
     Route { name: String, route: Option<Route>, done: oneshot::Sender<Result<(), Failure>> },
 }
@@ -43,7 +44,11 @@ pub(super) struct Keeper {
     installation: Installation,
     /// The section that the process started with; it cannot change while it runs.
     server: Server,
-    discovered: Vec<Found>,
+    scan: Scan,
+    accepts_inactive: bool,
+    /// One that was found and is away stays, so that requests to it say that it does not answer, and
+    /// not that its models are unknown.
+    found: BTreeMap<String, Found>,
     ephemeral: BTreeMap<String, Route>,
     in_force: watch::Sender<InForce>,
 }
@@ -54,6 +59,7 @@ impl Keeper {
         control_plane: ControlPlane,
         installation: Installation,
         configuration: Configuration,
+        serving: &Serving,
     ) -> Result<(Self, watch::Receiver<InForce>), Failure> {
         let in_force = InForce {
             env_names: configuration.env_names,
@@ -66,7 +72,9 @@ impl Keeper {
             control_plane,
             installation,
             server,
-            discovered: Vec::new(),
+            scan: serving.scan.clone(),
+            accepts_inactive: serving.accepts_inactive,
+            found: BTreeMap::new(),
             ephemeral: BTreeMap::new(),
             in_force,
         };
@@ -83,8 +91,8 @@ impl Keeper {
                 Wish::Reload { env, done } => {
                     let _ = done.send(self.reload(env).await);
                 }
-                Wish::Discovered { servers, done } => {
-                    self.discovered(servers).await;
+                Wish::Found { servers, done } => {
+                    self.found(servers).await;
                     let _ = done.send(());
                 }
                 Wish::Route { name, route, done } => {
@@ -96,7 +104,8 @@ impl Keeper {
 
     async fn reload(&mut self, env: BTreeMap<String, String>) -> Result<Reloaded, Failure> {
         let (installation, changed_env) = self.installation.forwarding(env);
-        let mut configuration = installation.load(&self.discovered).map_err(Self::stays)?;
+        let found = self.and(self.scan.run().await);
+        let mut configuration = self.load(&installation, &found).map_err(Self::stays)?;
         if configuration.document.server != self.server {
             configuration.warnings.push(
                 "the `server` section has changed: `bitrouter restart` takes it into use"
@@ -104,24 +113,49 @@ impl Keeper {
             );
         }
         let warnings = configuration.warnings.clone();
-        let revision = self.adopt(configuration).await.map_err(Self::stays)?;
+        let revision = self.adopt(configuration, found).await.map_err(Self::stays)?;
         self.installation = installation;
         Ok(Reloaded { revision, changed_env, warnings })
     }
 
-    async fn discovered(&mut self, servers: Vec<Found>) {
-        let before = std::mem::replace(&mut self.discovered, servers);
-        let adopted = match self.installation.load(&self.discovered) {
-            Ok(configuration) => self.adopt(configuration).await,
+    async fn found(&mut self, servers: Vec<Found>) {
+        let found = self.and(servers);
+        if found == self.found {
+            return;
+        }
+        let adopted = match self.load(&self.installation, &found) {
+            Ok(configuration) => self.adopt(configuration, found).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = adopted {
             tracing::warn!(%failure, "model servers were found, but the config cannot be used");
-            self.discovered = before;
         }
     }
 
+    /// Reads everything, and refuses what `serve` refuses.
+    fn load(
+        &self,
+        installation: &Installation,
+        found: &BTreeMap<String, Found>,
+    ) -> Result<Configuration, Failure> {
+        let servers: Vec<Found> = found.values().cloned().collect();
+        let configuration = installation.load(&servers)?;
+        check_protection(self.accepts_inactive, &configuration.document)?;
+        Ok(configuration)
+    }
+
+    /// What is known with these servers.
+    fn and(&self, servers: Vec<Found>) -> BTreeMap<String, Found> {
+        let mut found = self.found.clone();
+        found.extend(servers.into_iter().map(|server| (server.id(), server)));
+        found
+    }
+
     async fn route(&mut self, name: String, route: Option<Route>) -> Result<(), Failure> {
+        let document = std::sync::Arc::clone(&self.in_force.borrow().document);
+        if let Some(route) = &route {
+            check_ephemeral(&name, route, &document)?;
+        }
         let before = self.ephemeral.clone();
         match route {
             Some(route) => {
@@ -133,7 +167,6 @@ impl Keeper {
             }
             None => {}
         }
-        let document = std::sync::Arc::clone(&self.in_force.borrow().document);
         let told = self.tell(&document).await;
         if told.is_err() {
             self.ephemeral = before;
@@ -141,14 +174,24 @@ impl Keeper {
         told.map(drop)
     }
 
-    async fn adopt(&mut self, configuration: Configuration) -> Result<u64, Failure> {
+    async fn adopt(
+        &mut self,
+        configuration: Configuration,
+        found: BTreeMap<String, Found>,
+    ) -> Result<u64, Failure> {
         let revision = self.tell(&configuration.document).await?;
+        for (id, server) in found.iter().filter(|(id, server)| self.found.get(*id) != Some(server))
+        {
+            let models = server.models.len();
+            tracing::info!(provider.name = id, models, "found a model server");
+        }
+        self.found = found;
         for line in announce::sources(&configuration.document) {
             tracing::debug!(line, "in force");
         }
         let discovered = self
-            .discovered
-            .iter()
+            .found
+            .values()
             .map(|server| format!("{} on port {}", server.kind.name(), server.port))
             .collect();
         self.in_force.send_replace(InForce {
@@ -179,4 +222,19 @@ impl Keeper {
             format!("{}\nthe configuration that is in force stays in force", failure.message);
         failure.reworded(message)
     }
+}
+
+/// Refuses a route that would serve nothing, or that one of the config would hide.
+fn check_ephemeral(name: &str, route: &Route, document: &Document) -> Result<(), Failure> {
+    if route.endpoints.is_empty() {
+        return Err(Failure::usage("a route needs at least one endpoint").kind("invalid_request"));
+    }
+    if document.routes.iter().any(|declared| declared.id == name) {
+        return Err(Failure::refused(format!(
+            "the route `{name}` is declared in bitrouter.yaml; remove it there, or choose another \
+             name here"
+        ))
+        .kind("name_clash"));
+    }
+    Ok(())
 }

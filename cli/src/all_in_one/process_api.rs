@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -40,7 +41,7 @@ async fn process(State(shell): State<Arc<Shell>>) -> Json<Process> {
 
 async fn reload(
     State(shell): State<Arc<Shell>>,
-    Json(request): Json<ReloadRequest>,
+    Body(request): Body<ReloadRequest>,
 ) -> Answer<Reloaded> {
     // Only what provider keys are read from, now or in the changed file: this is no way to change
     // other variables.
@@ -52,14 +53,14 @@ async fn reload(
     shell.ask(Wish::Reload { env, done }, answer).await?.map(Json)
 }
 
-async fn stop(State(shell): State<Arc<Shell>>, Json(request): Json<StopRequest>) -> Json<Stopping> {
+async fn stop(State(shell): State<Arc<Shell>>, Body(request): Body<StopRequest>) -> Json<Stopping> {
     shell.stop(request.drain_s.map(|drain_s| Duration::from_secs(u64::from(drain_s))));
     Json(Stopping { pid: std::process::id() })
 }
 
 async fn resolve(
     State(shell): State<Arc<Shell>>,
-    Json(request): Json<ResolveRequest>,
+    Body(request): Body<ResolveRequest>,
 ) -> Answer<PlanView> {
     shell.resolve(&request).map(Json)
 }
@@ -71,7 +72,7 @@ async fn endpoints(State(shell): State<Arc<Shell>>) -> Json<Vec<EndpointView>> {
 async fn add_route(
     State(shell): State<Arc<Shell>>,
     Path(name): Path<String>,
-    Json(route): Json<EphemeralRoute>,
+    Body(route): Body<EphemeralRoute>,
 ) -> Answer<EphemeralRoute> {
     let (done, answer) = oneshot::channel();
     let wish = Wish::Route { name, route: Some(route.spec.clone()), done };
@@ -93,6 +94,23 @@ async fn test_provider(
     Path(id): Path<String>,
 ) -> Answer<Vec<ProviderTest>> {
     shell.test_provider(&id).await.map(Json)
+}
+
+/// A JSON body; one that cannot be read is answered in the shape of every other error.
+struct Body<T>(T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::usage(message).kind("invalid_request");
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| invalid(rejection.body_text()))?;
+        let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(|error| invalid(format!("the body is not what is expected: {error}")))
+    }
 }
 
 impl IntoResponse for Failure {

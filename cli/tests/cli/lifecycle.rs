@@ -1,6 +1,9 @@
 //! Start, stop, restart, reload; signals; what is in the way.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitrouter_testkit::{Answer, FakeProvider, Gate};
 use rustix::process::Signal;
@@ -112,6 +115,48 @@ async fn reload_takes_the_changed_file_and_the_callers_keys_into_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reload_finds_a_model_server_that_has_started_since() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let home = Home::with_config("server: { skip_auth: true }\n");
+    let serving = home.serve(&["--discover", &address.port().to_string()]);
+    // The first look finds nothing.
+    eventually("it has looked around", || {
+        Some(serving.chat("parrot", None)).filter(|reply| reply.status == 404)
+    });
+    let listener = TcpListener::bind(address).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let server = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || answer_as_vllm(&listener, &is_over)
+    });
+    assert_eq!(reload(&home, &[]).code, 0);
+    let models = home.json(&["models"]).to_string();
+    assert!(models.contains("parrot"), "{models}");
+    drop(serving);
+    is_over.store(true, Ordering::Release);
+    let _ = TcpStream::connect(address);
+    server.join().unwrap();
+}
+
+/// Lists a model to whoever asks.
+fn answer_as_vllm(listener: &TcpListener, is_over: &AtomicBool) {
+    let body =
+        r#"{"object":"list","data":[{"id":"parrot","owned_by":"vllm","max_model_len":4096}]}"#;
+    while !is_over.load(Ordering::Acquire) {
+        let (mut io, _) = listener.accept().unwrap();
+        let _ = io.read(&mut [0; 1024]);
+        let _ = write!(
+            io,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{body}",
+            body.len()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_with_a_bad_config_keeps_the_old_one_and_says_so() {
     let provider = FakeProvider::start().await;
     let home = Home::with_config(&config(&provider.url(), true));
@@ -122,6 +167,22 @@ async fn a_reload_with_a_bad_config_keeps_the_old_one_and_says_so() {
     let message = refused.error()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("api_bse") && message.contains("stays in force"), "{message}");
     assert_eq!(serving.chat("steady:parrot", None).status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_does_not_switch_protection_on_that_is_not_there() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config(&config(&provider.url(), true));
+    let asks = format!("{}guardrails: {{ enabled: true }}\n", config(&provider.url(), true));
+    let serving = home.serve(&[]);
+    home.write("bitrouter.yaml", &asks);
+    let refused = reload(&home, &[]);
+    assert_eq!(refused.code, 4, "{}", refused.stdout);
+    assert_eq!(refused.error()["kind"], "protection_inactive");
+    assert_eq!(serving.chat("steady:parrot", None).status, 200);
+    drop(serving);
+    let _accepting = home.serve(&["--accept-inactive"]);
+    assert_eq!(reload(&home, &[]).code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
