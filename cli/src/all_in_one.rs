@@ -6,7 +6,6 @@
 mod administration;
 mod background;
 mod keeper;
-mod link;
 mod listeners;
 mod process_api;
 mod shell;
@@ -19,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bitrouter_config::Document;
-use bitrouter_control_plane::{Access, ControlPlane};
+use bitrouter_control_plane::{Access, ControlPlane, link};
 use bitrouter_data_plane::{DataPlane, Handle, StartError};
 use bitrouter_runtime::tasks::Tasks;
 use bitrouter_runtime::{Clock, Entropy};
@@ -45,6 +44,8 @@ use shell::Shell;
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 /// How often it is noticed that a port has opened; those who listen are asked nothing.
 const GLANCE: Duration = Duration::from_secs(2);
+/// A control plane that says nothing for so long is dialled anew.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long the admin API may take to finish its answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -75,7 +76,7 @@ impl AllInOne {
         let prepared = prepare(context, options)?;
         let (serving, background) = (prepared.serving.clone(), Background::start()?);
         let tasks = Tasks::default();
-        let (channel, incoming) = link::link();
+        let (channel, incoming) = link(SILENCE);
         let administration = Administration::start(prepared, incoming, tasks.clone());
         let data_plane = Box::pin(start_data_plane(
             &serving,

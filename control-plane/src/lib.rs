@@ -8,6 +8,7 @@ mod discovery;
 mod housekeeping;
 mod keys;
 mod ledger;
+mod link;
 mod names;
 mod owner_token;
 mod plane;
@@ -20,5 +21,6 @@ pub mod store;
 mod testing;
 
 pub use api::Access;
+pub use link::link;
 pub use owner_token::TOKEN_FILE;
 pub use plane::{ControlPlane, ControlPlaneSettings, OpenError, ReconcileError};
