@@ -84,11 +84,15 @@ fn is_unpriced(it: &Attempt) -> bool {
         || (it.cost.is_none() && it.usage.is_some_and(|usage| !usage.is_empty()))
 }
 
-/// A whole or a broken answer without usage; an attempt that was refused used nothing.
+/// An answer without usage, or one that broke off, since dialects that report as they go say the rest
+/// only at its end. An attempt that was refused used nothing.
 fn is_unknown(it: &Attempt) -> bool {
-    it.usage.is_none()
-        && (it.may_have_been_billed
-            || matches!(it.outcome, Some(Outcome::Completed | Outcome::Interrupted)))
+    match it.outcome {
+        Some(Outcome::Interrupted) => true,
+        Some(Outcome::Timeout) if it.usage.is_some() => true,
+        Some(Outcome::Completed) => it.usage.is_none(),
+        _ => it.usage.is_none() && it.may_have_been_billed,
+    }
 }
 
 const fn tokens(it: &Tokens) -> v1::TokenCounts {
