@@ -5,6 +5,7 @@
 //! which requests arrive; answers set for a model go before the queue and are never used up.
 
 mod answer;
+mod bill;
 mod chat_completions;
 mod generate_content;
 mod messages;
@@ -26,7 +27,10 @@ use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use bill::Meter;
+
 pub use answer::{Answer, Gate, Usage};
+pub use bill::Bill;
 pub use received::Received;
 
 /// How long [`FakeProvider::received`] waits before the test fails.
@@ -48,6 +52,7 @@ struct State {
     log: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
     connections: watch::Sender<usize>,
+    bill: Meter,
 }
 
 impl FakeProvider {
@@ -64,6 +69,7 @@ impl FakeProvider {
             log: Mutex::default(),
             count: watch::Sender::new(0),
             connections: watch::Sender::new(0),
+            bill: Meter::default(),
         });
         let provider =
             Self { addr, state, tasks: TaskTracker::new(), stop: CancellationToken::new() };
@@ -105,6 +111,11 @@ impl FakeProvider {
     /// Every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<Received> {
         self.state.log.lock().clone()
+    }
+
+    /// What it would ask to be paid for.
+    pub fn bill(&self) -> Bill {
+        self.state.bill.read()
     }
 
     /// How many connections are open now.
@@ -194,7 +205,7 @@ async fn serve(
     };
     state.count.send_replace(number);
     let answer = state.answer_for(&received);
-    script::respond(answer, &received, number).await.ok_or(Refusal)
+    script::respond(answer, &received, number, &state.bill).await.ok_or(Refusal)
 }
 
 /// Makes hyper close the connection without an answer.

@@ -28,7 +28,7 @@ pub(super) fn stream(say: &Say<'_>, sse: bool) -> Pieces {
         })
         .collect();
     pieces.push(Bytes::from_static(b"]"));
-    Pieces { content_type: "application/json", sent: pieces, terminal: 2 }
+    Pieces { content_type: "application/json", sent: pieces, terminal: 2, due: None }
 }
 
 fn chunk(say: &Say<'_>, text: &str, is_last: bool) -> Value {

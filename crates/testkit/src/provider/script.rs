@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, Received, Usage,
     answer::{Content, Pace},
+    bill::Meter,
     chat_completions, generate_content, messages,
     received::Asked,
     responses,
@@ -26,6 +27,8 @@ pub(super) struct Pieces {
     pub(super) sent: Vec<Bytes>,
     /// How many of the last pieces are the terminal event.
     pub(super) terminal: usize,
+    /// What the last piece makes due.
+    pub(super) due: Option<Usage>,
 }
 
 /// What a dialect's builder needs to know.
@@ -40,11 +43,11 @@ pub(super) struct Say<'a> {
 impl Pieces {
     pub(super) fn whole(body: &Value) -> Self {
         let pieces = vec![Bytes::from(body.to_string())];
-        Self { content_type: "application/json", sent: pieces, terminal: 0 }
+        Self { content_type: "application/json", sent: pieces, terminal: 0, due: None }
     }
 
     pub(super) fn sse(pieces: Vec<Bytes>, terminal: usize) -> Self {
-        Self { content_type: "text/event-stream", sent: pieces, terminal }
+        Self { content_type: "text/event-stream", sent: pieces, terminal, due: None }
     }
 }
 
@@ -53,13 +56,14 @@ pub(super) async fn respond(
     answer: Answer,
     request: &Received,
     number: usize,
+    meter: &Meter,
 ) -> Option<Response<ScriptBody>> {
     tokio::time::sleep(answer.pace.before_head).await;
     let mut built = match &answer.content {
         Content::Close => return None,
         Content::Hang => std::future::pending().await,
         Content::Raw { content_type, pieces } => {
-            Pieces { content_type, sent: pieces.clone(), terminal: 0 }
+            Pieces { content_type, sent: pieces.clone(), terminal: 0, due: None }
         }
         Content::Error { code, message } => {
             Pieces::whole(&error_body(request.asked(), answer.status.as_u16(), code, message))
@@ -70,6 +74,7 @@ pub(super) async fn respond(
             let keep = built.sent.len().min(words + 1);
             built.sent.truncate(keep);
             built.terminal = 0;
+            built.due = None;
             built.sent.push(error_event(request.asked(), code, message));
             built
         }
@@ -77,7 +82,9 @@ pub(super) async fn respond(
     };
     if !answer.terminated {
         built.sent.truncate(built.sent.len() - built.terminal);
+        built.due = None;
     }
+    let due = built.due.filter(|_| answer.cut_after.is_none()).map(|usage| (meter.clone(), usage));
     let mut response = Response::builder().status(answer.status);
     if !answer.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
         response = response.header(header::CONTENT_TYPE, built.content_type);
@@ -85,7 +92,7 @@ pub(super) async fn respond(
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response.body(ScriptBody::new(built.sent, answer.pace, answer.cut_after)).ok()
+    response.body(ScriptBody::new(built.sent, answer.pace, answer.cut_after, due)).ok()
 }
 
 fn say(request: &Received, number: usize, text: &str, usage: Usage) -> Pieces {
@@ -93,7 +100,8 @@ fn say(request: &Received, number: usize, text: &str, usage: Usage) -> Pieces {
     let model = request.model().unwrap_or_default();
     let say = Say { number, model: &model, text, usage, request: &body };
     let stream = request.wants_stream();
-    match request.asked() {
+    let asked = request.asked();
+    let mut built = match asked {
         Asked::ChatCompletions if stream => chat_completions::stream(&say),
         Asked::ChatCompletions => chat_completions::whole(&say),
         Asked::Completions => chat_completions::legacy(&say),
@@ -109,6 +117,20 @@ fn say(request: &Received, number: usize, text: &str, usage: Usage) -> Pieces {
             "data": [{ "id": "fake-model", "object": "model", "created": 0, "owned_by": "fake" }],
         })),
         Asked::Other => Pieces::whole(&json!({ "ok": true })),
+    };
+    built.due = due(asked, stream, &body, usage);
+    built
+}
+
+/// What is to be paid for an answer: nothing that it does not mention.
+fn due(asked: Asked, stream: bool, body: &Value, usage: Usage) -> Option<Usage> {
+    match asked {
+        Asked::Models | Asked::Other => None,
+        // These two always say it.
+        Asked::Completions => Some(usage),
+        Asked::Embeddings => Some(Usage { output: 0, ..usage }),
+        Asked::ChatCompletions if stream && body["stream_options"]["include_usage"] != true => None,
+        _ => usage.is_reported.then_some(usage),
     }
 }
 
@@ -152,11 +174,18 @@ pub(super) struct ScriptBody {
 }
 
 impl ScriptBody {
-    fn new(pieces: Vec<Bytes>, pace: Pace, cut_after: Option<usize>) -> Self {
+    /// `due` is put on the bill with the last piece.
+    fn new(
+        pieces: Vec<Bytes>,
+        pace: Pace,
+        cut_after: Option<usize>,
+        due: Option<(Meter, Usage)>,
+    ) -> Self {
         let kept = cut_after.unwrap_or(pieces.len()).min(pieces.len());
         let sent =
             stream::iter(pieces.into_iter().take(kept).enumerate()).then(move |(index, piece)| {
                 let pace = pace.clone();
+                let due = due.clone().filter(|_| index + 1 == kept);
                 async move {
                     let delay = if index == 0 { pace.before_first } else { pace.between };
                     if !delay.is_zero() {
@@ -166,6 +195,9 @@ impl ScriptBody {
                         && *at == index
                     {
                         gate.pass().await;
+                    }
+                    if let Some((meter, usage)) = due {
+                        meter.add(usage);
                     }
                     Ok(piece)
                 }
