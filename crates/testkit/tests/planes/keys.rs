@@ -69,6 +69,7 @@ async fn a_rotated_key_has_its_grace_and_no_more() {
     hand.advance(Duration::from_secs(61));
     assert_eq!(planes.client(&old.key).chat().await.status, 401, "its grace is over");
     assert_eq!(planes.client(&new.key).chat().await.status, 200);
+    balanced(&planes, &[&fake], 4).await;
 }
 
 #[tokio::test]
