@@ -97,6 +97,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn of_status(mut self, status: u16) -> Self {
         self.exit = match status {
+            400 if self.kind == "invalid_request" => Exit::Usage,
             404 => Exit::NotFound,
             401 | 403 | 409 | 412 | 428 => Exit::Refused,
             _ => Exit::Failed,

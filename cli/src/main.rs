@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 use bitrouter_runtime::Clock;
 use clap::Parser as _;
+use clap::error::ErrorKind;
+use serde_json::json;
 
 use args::{Cli, Command, Globals};
 use commands::Context;
@@ -71,7 +73,13 @@ fn run(command: Option<Command>, context: &Context) -> Result<(), Failure> {
         Some(Command::Init(init)) => init.run(context),
         Some(Command::Config(config)) => config.run(context),
         Some(Command::Completions(completions)) => {
-            output::verbatim(&completions.script());
+            let script = completions.script();
+            if context.output.is_json() {
+                let shell = completions.shell.to_string();
+                context.output.result(&json!({ "shell": shell, "script": script }), String::new);
+            } else {
+                output::verbatim(&script);
+            }
             Ok(())
         }
         Some(other) => tokio::runtime::Builder::new_current_thread()
@@ -109,18 +117,39 @@ async fn talk(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Help and version are asked for and go to standard output; the rest is an error, which with
-/// `--json` is a document as every other.
+/// Help and version are asked for and go to standard output; the rest is an error. With `--json` each
+/// of them is a document, as everything else.
 fn not_understood(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|arg| arg == "--json");
-    if error.use_stderr() && wants_json {
-        let message = error.to_string();
-        let first = message.lines().next().unwrap_or_default();
-        let failure = Failure::usage(first.trim_start_matches("error: "))
-            .hint("`bitrouter help` lists the commands");
-        Output::new(true, false, false).failure(&failure);
-        return ExitCode::from(Exit::Usage as u8);
+    let exit = if error.use_stderr() { Exit::Usage as u8 } else { 0 };
+    let output = Output::new(wants_json, false, false);
+    if !wants_json {
+        let _ = error.print();
+    } else if error.use_stderr() {
+        output.failure(&misused(error));
+    } else if error.kind() == ErrorKind::DisplayVersion {
+        output.result(&json!({ "version": env!("CARGO_PKG_VERSION") }), String::new);
+    } else {
+        output.result(&json!({ "help": error.to_string() }), String::new);
     }
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS }
+    ExitCode::from(exit)
+}
+
+/// What clap says in several paragraphs, as what went wrong and what to do.
+fn misused(error: &clap::Error) -> Failure {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("the command needs another word")
+            .hint("with --help instead of --json it lists them");
+    }
+    let text = error.to_string();
+    let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let lines = text.lines().map(str::trim).take_while(|line| !ends(line));
+    let (tips, what): (Vec<_>, Vec<_>) =
+        lines.filter(|line| !line.is_empty()).partition(|line| line.starts_with("tip: "));
+    let message = what.join(" ");
+    let hint = match tips.first() {
+        Some(tip) => tip.trim_start_matches("tip: "),
+        None => "`bitrouter help` lists the commands",
+    };
+    Failure::usage(message.trim_start_matches("error: ")).hint(hint)
 }

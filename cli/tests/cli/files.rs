@@ -105,3 +105,61 @@ fn a_home_is_private() {
     }
     serving.end();
 }
+
+/// Whatever is asked, and however wrongly: with `--json` standard output is one document.
+#[test]
+fn json_is_one_document_for_everything() {
+    let home = Home::with_config("inherit_defaults: false\n");
+    let _serving = home.serve(&[]);
+    let cases: &[(&[&str], i32)] = &[
+        (&["--version"], 0),
+        (&["--help"], 0),
+        (&["help", "key"], 0),
+        (&["completions", "bash"], 0),
+        (&["completions", "nosh"], 2),
+        (&["config", "validate"], 0),
+        (&["config", "show"], 0),
+        (&["config", "schema"], 0),
+        (&["status"], 0),
+        (&["providers", "list"], 0),
+        (&["providers", "test", "nobody"], 3),
+        (&["models"], 0),
+        (&["route", "nothing"], 3),
+        (&["route", "list"], 0),
+        (&["route", "add", "a"], 2),
+        (&["route", "add", "a", "b"], 2),
+        (&["route", "rm", "nothing"], 3),
+        (&["key", "sign"], 0),
+        (&["key", "sign", "--rpm", "0"], 2),
+        (&["key", "sign", "--expires", "then"], 2),
+        (&["key", "list"], 0),
+        (&["key", "show", "key_0"], 3),
+        (&["key", "revoke", "key_0"], 4),
+        (&["key", "rotate", "key_0"], 3),
+        (&["key"], 2),
+        (&["usage"], 0),
+        (&["usage", "--by", "mood"], 2),
+        (&["requests"], 0),
+        (&["requests", "--outcome", "bliss"], 2),
+        (&["why", "not-a-uuid"], 2),
+        (&["audit"], 0),
+        (&["apply"], 2),
+        (&["reload"], 0),
+        (&["serve"], 1),
+        (&["start"], 1),
+        (&["restore", "nowhere", "--yes"], 3),
+        (&["nonsense"], 2),
+        (&["--nonsense"], 2),
+        (&["--server", "nonsense", "status"], 2),
+    ];
+    for (args, code) in cases {
+        let done = home.run(&[&["--json"], *args].concat());
+        let document = done.document();
+        assert_eq!(done.code, *code, "{args:?}: {document}");
+        if *code != 0 && document["error"].is_object() {
+            assert!(document["error"]["message"].as_str().unwrap().len() > 8, "{args:?}");
+        }
+    }
+    let missing = home.run(&["route", "add", "a", "--json"]).error();
+    assert!(missing["message"].as_str().unwrap().contains("ENDPOINT"), "{missing}");
+}
