@@ -1,7 +1,7 @@
 //! `backup` and `restore`: the whole installation as one directory.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bitrouter_control_plane::api::types::Time;
 use bitrouter_control_plane::secrets::SealingKeys;
@@ -113,23 +113,68 @@ impl Restore {
         places.scaffold()?;
         // Held to the end: nothing may start on what is half restored.
         let _lock = daemon::Lock::take(places)?;
-        for name in FILES {
-            if from.join(name).is_file() {
-                set_aside(&places.home.join(name))?;
-                copy_file(&from.join(name), &places.home.join(name))?;
+        let mut replaced = Replaced::default();
+        let rows = match replace(context, &from, &mut replaced).await {
+            Ok(rows) => rows,
+            Err(failure) => {
+                replaced.undo()?;
+                return Err(failure.hint("everything is as it was before"));
             }
-        }
-        set_aside(&places.keys())?;
-        copy_dir(&from.join(KEYS), &places.keys())?;
-        let url = database_url(context)?;
-        if let Some(path) = database::file(&url) {
-            for ending in ["", "-wal", "-shm"] {
-                set_aside(&with_ending(&path, ending))?;
-            }
-        }
-        let rows = read_rows(&url, &places.keys(), &from.join(ROWS)).await?;
+        };
         let copied = Copied { dir: from, rows };
         context.output.result(&copied, || format!("restored {} rows", copied.rows));
+        Ok(())
+    }
+}
+
+/// Puts the backup in the place of what is there.
+async fn replace(context: &Context, from: &Path, replaced: &mut Replaced) -> Result<u64, Failure> {
+    let places = &context.places;
+    for name in FILES {
+        if from.join(name).is_file() {
+            replaced.set_aside(places.home.join(name))?;
+            copy_file(&from.join(name), &places.home.join(name))?;
+        }
+    }
+    replaced.set_aside(places.keys())?;
+    copy_dir(&from.join(KEYS), &places.keys())?;
+    let url = database_url(context)?;
+    if let Some(path) = database::file(&url) {
+        for ending in ["", "-wal", "-shm"] {
+            replaced.set_aside(with_ending(&path, ending))?;
+        }
+    }
+    read_rows(&url, &places.keys(), &from.join(ROWS)).await
+}
+
+/// Files and directories that a backup takes the place of, and where what was there is now.
+#[derive(Debug, Default)]
+struct Replaced {
+    moved: Vec<(PathBuf, Option<PathBuf>)>,
+}
+
+impl Replaced {
+    fn set_aside(&mut self, path: PathBuf) -> Result<(), Failure> {
+        let aside = set_aside(&path)?;
+        self.moved.push((path, aside));
+        Ok(())
+    }
+
+    /// Puts everything back.
+    fn undo(self) -> Result<(), Failure> {
+        for (path, aside) in self.moved.into_iter().rev() {
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).doing(format_args!("remove {}", path.display()));
+                }
+                _ => {}
+            }
+            if let Some(aside) = aside {
+                fs::rename(&aside, &path).doing(format_args!("move {} back", aside.display()))?;
+            }
+        }
         Ok(())
     }
 }
@@ -148,9 +193,9 @@ async fn write_rows(url: &str, keys: &Path, to: &Path) -> Result<u64, Failure> {
 async fn read_rows(url: &str, keys: &Path, from: &Path) -> Result<u64, Failure> {
     let file = tokio::fs::File::open(from).await.doing(format_args!("read {}", from.display()))?;
     let store = open(url, keys).await?;
-    let rows = store.restore(&mut tokio::io::BufReader::new(file)).await.doing("restore")?;
+    let restored = store.restore(&mut tokio::io::BufReader::new(file)).await;
     store.close().await;
-    Ok(rows)
+    restored.doing("restore")
 }
 
 async fn open(url: &str, keys: &Path) -> Result<Store, Failure> {
@@ -186,17 +231,18 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map(drop).doing(format_args!("copy {} to {}", from.display(), to.display()))
 }
 
-/// Moves what is there out of the way; what was moved earlier is not overwritten.
-fn set_aside(path: &Path) -> Result<(), Failure> {
+/// Moves what is there out of the way, and says where to; what was moved earlier is not overwritten.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
     if !fs::exists(path).doing(format_args!("look at {}", path.display()))? {
-        return Ok(());
+        return Ok(None);
     }
     let free = (0..).map(|n| match n {
         0 => with_ending(path, ".before"),
         n => with_ending(path, &format!(".before-{n}")),
     });
-    let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else { return Ok(()) };
-    fs::rename(path, &aside).doing(format_args!("move {} aside", path.display()))
+    let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else { return Ok(None) };
+    fs::rename(path, &aside).doing(format_args!("move {} aside", path.display()))?;
+    Ok(Some(aside))
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
