@@ -149,8 +149,10 @@ impl Upstream {
             tokio::select! {
                 biased;
                 answer = answer.as_mut() => {
-                    // The connection may have been found and have failed within one poll.
-                    let kept = kept.unwrap_or_else(|| was_used(captured.connection_metadata().as_ref()));
+                    // The connection may have been found and have failed within one poll; and where a
+                    // dead one was noticed before anything was sent, the client took another.
+                    let last = was_used(captured.connection_metadata().as_ref());
+                    let kept = kept.unwrap_or(last);
                     let answer = answer.map_err(|error| classify(error, kept))?;
                     return Ok((answer, timer.deadline()));
                 }

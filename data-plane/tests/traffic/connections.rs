@@ -91,18 +91,19 @@ async fn a_kept_connection_that_died_costs_nobody_a_request() {
     assert_eq!(router.post(CHAT, BODY).await.status, 502);
 }
 
-#[tokio::test]
-async fn a_restarted_provider_costs_nobody_a_request() {
+/// When a provider gives a connection up, without ever saying so.
+#[derive(Clone, Copy, Debug)]
+enum GivesUp {
+    /// As soon as it has answered one request.
+    AtOnce,
+    /// Only when the next request comes.
+    WhenAsked,
+}
+
+/// A router before a provider whose connections are good for one request.
+async fn before_a_fickle_provider(gives_up: GivesUp, tasks: &TaskTracker) -> Router {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let fake = FakeProvider::start().await;
-    let resources = adjust(provider("p0", 0, &fake, &["m"]), |provider| {
-        for base in &mut provider.base_urls {
-            base.url = format!("http://{address}/v1");
-        }
-    });
-    let tasks = TaskTracker::new();
-    // Every connection is good for one request; the next one finds it dead.
     let serving = tasks.clone();
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -113,19 +114,33 @@ async fn a_restarted_provider_costs_nobody_a_request() {
                 let length = answer.len();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
                 stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
-                assert!(stream.read(&mut seen).await.is_ok());
+                if matches!(gives_up, GivesUp::WhenAsked) {
+                    assert!(stream.read(&mut seen).await.is_ok());
+                }
             });
         }
     });
-    let router = Router::start(resources, |_| {}).await;
-    // So many connections are kept, and all of them will turn out to be dead.
-    let at_once = std::iter::repeat_with(|| router.post(CHAT, BODY)).take(8);
-    for got in futures::future::join_all(at_once).await {
-        assert_eq!(got.status, 200, "{}", got.text());
-    }
-    for _ in 0..4 {
-        let got = router.post(CHAT, BODY).await;
-        assert_eq!(got.status, 200, "{}", got.text());
+    let fake = FakeProvider::start().await;
+    let resources = adjust(provider("p0", 0, &fake, &["m"]), |provider| {
+        for base in &mut provider.base_urls {
+            base.url = format!("http://{address}/v1");
+        }
+    });
+    Router::start(resources, |_| {}).await
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_up_connections_costs_nobody_a_request() {
+    for gives_up in [GivesUp::WhenAsked, GivesUp::AtOnce] {
+        let tasks = TaskTracker::new();
+        let router = before_a_fickle_provider(gives_up, &tasks).await;
+        // Many are kept at once, so that where one has died, the next one has too.
+        for at_once in [8, 1, 1, 1, 16, 1, 8] {
+            let asked = std::iter::repeat_with(|| router.post(CHAT, BODY)).take(at_once);
+            for got in futures::future::join_all(asked).await {
+                assert_eq!(got.status, 200, "{gives_up:?}: {}", got.text());
+            }
+        }
     }
 }
 
