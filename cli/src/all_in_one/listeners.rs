@@ -4,15 +4,26 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, io};
 
 use axum::Router;
+use axum::serve::Listener;
 use bitrouter_runtime::tasks::Tasks;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::daemon::remove_stale;
 use crate::failure::{Doing as _, Failure};
 use crate::home::Places;
+
+/// How long a client may take to send a request's head.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Listens on TCP; says what to do where the port is taken.
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -41,16 +52,63 @@ pub(super) fn socket(path: &Path, places: &Places) -> Result<UnixListener, Failu
 /// Serves until the tasks are stopped.
 pub(super) fn serve<L>(name: &'static str, listener: L, router: Router, tasks: &Tasks)
 where
-    L: axum::serve::Listener,
+    L: Listener,
     L::Addr: std::fmt::Debug,
 {
     let stop = tasks.stopping().clone();
-    tasks.spawn(name, async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the admin API ended");
-        }
-    });
+    tasks.spawn(name, serve_until(listener, router, HEAD_PATIENCE, stop));
+}
+
+/// Ends when requests that are under way have been answered.
+async fn serve_until<L: Listener>(
+    mut listener: L,
+    router: Router,
+    head_patience: Duration,
+    stop: CancellationToken,
+) {
+    let (connections, under_way) = (GracefulShutdown::new(), TaskTracker::new());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head_patience);
+    loop {
+        let (io, _) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = connections.watch(http.serve_connection(TokioIo::new(io), service));
+        under_way.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the admin API broke off");
+            }
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_never_finishes_a_request_is_given_up() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = serve_until(listener, Router::new(), Duration::from_millis(50), stop.clone());
+        let slow = async {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(b"GET / HTTP/1.1\r\nhost: x").await.unwrap();
+            let mut answer = Vec::new();
+            slow.read_to_end(&mut answer).await.unwrap();
+            stop.cancel();
+        };
+        let both = futures::future::join(serving, slow);
+        tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
+    }
 }
