@@ -18,21 +18,15 @@ use crate::{
     keys::Keys,
     ledger::service::Ledger,
     owner_token::{self, TokenFileError},
-    reconcile::{Clashes, Unnamed, plan},
-    resource::{Declared, Owner, Resource, Revision},
+    reconcile::Clashes,
+    resource::{Declared, Resource, Revision},
     secrets::{KeyFileError, SealingKeys},
     snapshot::publisher::Publisher,
-    store::{self, Actor, Store, StoreError},
+    store::{self, Store, StoreError},
 };
-
-/// How often a reconciliation is tried while others write.
-const TRIES: u32 = 3;
 
 /// How often a silent connection is tried.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-
-/// How the configuration file is named in the audit, wherever it is.
-const CONFIG_FILE: &str = "bitrouter.yaml";
 
 /// What a control plane is opened with.
 #[derive(Clone, Debug)]
@@ -127,39 +121,26 @@ impl ControlPlane {
     }
 
     /// Makes what the configuration file declares desired state, and what it declared before and does
-    /// not any more gone. Returns when it is published.
-    pub async fn reconcile(&self, declared: Vec<Declared>) -> Result<Revision, ReconcileError> {
-        // Somebody who changes resources through the API meanwhile is not a reason to fail.
-        for _ in 1..TRIES {
-            match self.try_reconcile(declared.clone()).await {
-                Err(ReconcileError::Store(
-                    StoreError::Conflict { .. } | StoreError::OwnedBy { .. },
-                )) => {}
-                reconciled => return reconciled,
-            }
-        }
-        self.try_reconcile(declared).await
+    /// not any more gone; puts in force what the environment and this machine offer, in place of what
+    /// they offered before. All of it is one revision, and nothing has changed on an error. Returns
+    /// when it is published.
+    pub async fn adopt(
+        &self,
+        file: Vec<Declared>,
+        overlay: Vec<Declared>,
+    ) -> Result<Revision, ReconcileError> {
+        self.shared.publisher.adopt(Some(file), Some(overlay)).await
     }
 
-    async fn try_reconcile(&self, declared: Vec<Declared>) -> Result<Revision, ReconcileError> {
-        let Shared { store, publisher, clock, .. } = &*self.shared;
-        let (revision, stored) = store.load_all().await?;
-        let secrets = stored_secrets(store, &stored).await?;
-        let plan = plan(declared, Owner::File, &stored, &secrets, Unnamed::Delete)?;
-        if plan.changes.is_empty() {
-            return Ok(revision);
-        }
-        let actor = Actor::File(CONFIG_FILE.to_owned());
-        let committed = store.commit(&actor, plan.changes, clock.now_ms()).await?;
-        publisher.publish(committed.revision).await;
-        Ok(committed.revision)
+    /// Takes only what the configuration file declares; see [`Self::adopt`].
+    pub async fn reconcile(&self, file: Vec<Declared>) -> Result<Revision, ReconcileError> {
+        self.shared.publisher.adopt(Some(file), None).await
     }
 
-    /// Puts in force what the environment and this machine offer, in place of what they offered
-    /// before. None of it is stored. Returns when it is published. One that was
-    /// in force when the last process ended makes no revision.
-    pub async fn set_overlay(&self, declared: Vec<Declared>) -> Result<Revision, StoreError> {
-        self.shared.publisher.set_overlay(declared).await
+    /// Takes only what the environment and this machine offer; see [`Self::adopt`]. None of it is
+    /// stored. What was in force when the last process ended makes no revision.
+    pub async fn set_overlay(&self, overlay: Vec<Declared>) -> Result<Revision, ReconcileError> {
+        self.shared.publisher.adopt(None, Some(overlay)).await
     }
 
     /// The published revision.

@@ -210,10 +210,8 @@ impl Keeper {
             spec: Spec::Route(route.clone()),
             secret: None,
         }));
-        let failed = |error: &dyn std::error::Error| Failure::failed(chain(error));
-        self.control_plane.reconcile(stored).await.map_err(|error| failed(&error))?;
-        let told = self.control_plane.set_overlay(overlay).await.map_err(|error| failed(&error))?;
-        Ok(told.0)
+        let told = self.control_plane.adopt(stored, overlay).await;
+        told.map(|revision| revision.0).map_err(|error| Failure::failed(chain(&error)))
     }
 
     /// Says that nothing has changed.

@@ -23,8 +23,9 @@ use tower::service_fn;
 
 use crate::{
     ControlPlane,
-    resource::{Declared, Spec},
-    store::AuditRow,
+    resource::{Declared, Owner, Spec},
+    snapshot::publisher::Urgency,
+    store::{Actor, AuditRow, Change, Expect},
     testing::Stage,
 };
 
@@ -238,6 +239,28 @@ async fn an_overlay_is_in_force_but_gives_way_and_is_not_stored() {
     let again = crate::testing::open(&stage.directory, Clock::system()).await;
     let (_, stored) = again.shared.store.load_all().await.unwrap();
     assert!(stored.is_empty());
+}
+
+#[tokio::test]
+async fn a_file_and_its_overlay_are_one_revision_or_nothing() {
+    let stage = Stage::open().await;
+    let mut node = Node::open(connect(&stage.plane), 0, Vec::new()).await;
+    node.welcome().await;
+    node.snapshot().await;
+    let before = stage.plane.revision();
+    let adopted = stage.plane.adopt(vec![preset("file")], vec![preset("env")]).await.unwrap();
+    assert_eq!(adopted.0, before.0 + 1);
+    let delta = node.delta(Vec::new()).await;
+    assert_eq!((delta.to_revision, ids(&delta.upserts)), (adopted.0, vec!["env", "file"]));
+
+    let actor = Actor::File("elsewhere".to_owned());
+    let theirs = Change::Put { declared: preset("theirs"), owner: Owner::Api, expect: Expect::Any };
+    stage.plane.shared.store.commit(&actor, vec![theirs], 0).await.unwrap();
+    stage.plane.shared.publisher.notify(Urgency::Immediate);
+    stage.plane.adopt(vec![preset("theirs")], vec![preset("other")]).await.unwrap_err();
+    assert_eq!(ids(&node.delta(Vec::new()).await.upserts), ["theirs"]);
+    let same = stage.plane.adopt(vec![preset("file")], vec![preset("env")]).await.unwrap();
+    assert_eq!(same.0, adopted.0 + 1, "what was refused left the overlay alone");
 }
 
 #[tokio::test]

@@ -3,32 +3,32 @@
 //! Ordinary changes wait a moment for others to come along with them; a revocation waits for nothing.
 //! Sessions read under a short lock and never see half a revision.
 
+mod adopt;
+
 use std::{sync::Arc, time::Duration};
 
 use bitrouter_runtime::Clock;
 use parking_lot::RwLock;
 use tokio::{
     sync::{Mutex, Notify, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    resource::{Declared, Kind, Resource, Revision},
+    resource::{Kind, Resource, Revision},
     snapshot::{
-        overlay::{self, Overlay},
+        overlay::Overlay,
         refresh::{Read, Reader},
         state::{State, StateHash, Update},
     },
-    store::{OverlayChange, Store, StoreError},
+    store::{Store, StoreError},
 };
 
 /// A change is published once nothing has changed for so long …
 const QUIET: Duration = Duration::from_millis(10);
 /// … or the first of several has waited for so long.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
-/// How long a caller waits for its change to be published.
-const LONGEST_PUBLICATION: Duration = Duration::from_secs(10);
 /// How often the database is looked at for changes that somebody else made.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -97,52 +97,6 @@ impl Publisher {
             Urgency::Ordinary => self.changed.notify_one(),
             Urgency::Immediate => self.urgent.notify_one(),
         }
-    }
-
-    /// Says that something was committed and waits until it is published, within reason.
-    pub(crate) async fn publish(&self, revision: Revision) {
-        self.notify(Urgency::Immediate);
-        let mut head = self.head.subscribe();
-        let published = head.wait_for(|head| *head >= revision.0);
-        if timeout(LONGEST_PUBLICATION, published).await.is_err() {
-            tracing::warn!(revision = revision.0, "a change is stored, but not published yet");
-        }
-    }
-
-    /// Puts a new overlay in force and publishes it. The one that was in force when the process last
-    /// ended makes no new revision.
-    pub(crate) async fn set_overlay(&self, new: Vec<Declared>) -> Result<Revision, StoreError> {
-        let mut overlay = self.overlay.lock().await;
-        let changed = overlay.difference(&new);
-        if changed.is_empty() && overlay.is_known() {
-            return self.store.revision().await;
-        }
-        let now_ms = self.clock.now_ms();
-        let digest = overlay::digest(&new, &self.store.digest_key().await?.key);
-        let mark = if overlay.is_known() { None } else { self.store.overlay_mark().await? };
-        let revision = match mark {
-            // Whoever follows already has this revision without the overlay, and needs another one.
-            Some(mark) if mark.digest == digest && self.head.receiver_count() == 0 => mark.revision,
-            None if changed.is_empty() => self.store.revision().await?,
-            mark => {
-                let is_first = !overlay.is_known();
-                let before =
-                    overlay::audited(overlay.iter().map(|((_, id), old)| (id.as_str(), &old.spec)));
-                let after = overlay::audited(new.iter().map(|new| (new.id.as_str(), &new.spec)));
-                let is_told = overlay.matters(&new, &changed) || mark.is_some();
-                let change = OverlayChange {
-                    digest: &digest,
-                    // The first of a process is published as a whole.
-                    changed: if is_first { &[] } else { &changed },
-                    audited: is_told
-                        .then_some(((!is_first).then_some(before.as_str()), after.as_str())),
-                };
-                self.store.note_overlay(change, now_ms).await?
-            }
-        };
-        overlay.replace(new, &changed, revision, now_ms);
-        self.refresh(&mut overlay).await?;
-        self.store.revision().await
     }
 
     /// The overlay's resources of a kind.

@@ -126,7 +126,7 @@ impl Store {
         Ok(OnceOutcome::Committed(committed, response))
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         tx: &mut Tx,
         actor: &Actor,

@@ -4,11 +4,11 @@
 use crate::{
     resource::{Kind, Revision},
     store::{
-        Actor, Store, StoreError,
+        Actor, Change, Committed, Store, StoreError,
         audit::{Entry, append_audit},
         change::{insert_change, lock_revision, set_revision},
         number,
-        pool::{execute, reading},
+        pool::{Tx, execute, reading},
     },
 };
 
@@ -54,35 +54,24 @@ impl Store {
         }))
     }
 
-    /// Makes a revision for an overlay.
-    pub async fn note_overlay(
+    /// Commits a batch and the overlay that comes with it: all of it is one revision, or nothing.
+    pub async fn commit_with_overlay(
         &self,
-        change: OverlayChange<'_>,
+        actor: &Actor,
+        changes: Vec<Change>,
+        overlay: Option<OverlayChange<'_>>,
         now_ms: u64,
-    ) -> Result<Revision, StoreError> {
+    ) -> Result<Committed, StoreError> {
+        let Some(overlay) = overlay else { return self.commit(actor, changes, now_ms).await };
         let mut tx = self.begin_write().await?;
-        let revision = Revision(lock_revision(&mut tx).await?.0 + 1);
-        for (kind, id) in change.changed {
-            insert_change(&mut tx, revision, (*kind, id), NAME, now_ms).await?;
+        let mut committed = self.apply(&mut tx, actor, changes, now_ms).await?;
+        if committed.changed.is_empty() {
+            committed.revision = Revision(committed.revision.0 + 1);
+            set_revision(&mut tx, committed.revision).await?;
         }
-        if let Some((before, after)) = change.audited {
-            let entry = Entry {
-                revision,
-                time_ms: now_ms,
-                actor: &Actor::System,
-                action: NAME,
-                kind: NAME,
-                id: ID,
-                before: before.map(str::to_owned),
-                after: Some(after.to_owned()),
-            };
-            append_audit(&mut tx, entry).await?;
-        }
-        let revised = number::stored(revision.0);
-        execute!(&mut tx, sqlx::query(UPSERT).bind(change.digest).bind(revised));
-        set_revision(&mut tx, revision).await?;
+        note(&mut tx, overlay, committed.revision, now_ms).await?;
         tx.commit().await?;
-        Ok(revision)
+        Ok(committed)
     }
 
     /// Makes the first revision, which changes nothing: data planes call that of nothing zero.
@@ -94,4 +83,31 @@ impl Store {
         tx.commit().await?;
         Ok(first)
     }
+}
+
+async fn note(
+    tx: &mut Tx,
+    change: OverlayChange<'_>,
+    revision: Revision,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    for (kind, id) in change.changed {
+        insert_change(tx, revision, (*kind, id), NAME, now_ms).await?;
+    }
+    if let Some((before, after)) = change.audited {
+        let entry = Entry {
+            revision,
+            time_ms: now_ms,
+            actor: &Actor::System,
+            action: NAME,
+            kind: NAME,
+            id: ID,
+            before: before.map(str::to_owned),
+            after: Some(after.to_owned()),
+        };
+        append_audit(tx, entry).await?;
+    }
+    let revised = number::stored(revision.0);
+    execute!(tx, sqlx::query(UPSERT).bind(change.digest).bind(revised));
+    Ok(())
 }

@@ -142,7 +142,7 @@ pub(super) async fn changes_are_told_until_they_are_forgotten(store: Store) {
     commit(&store, vec![put(user("a", "B"), Expect::Any)]).await.unwrap();
     let overlay = [(Kind::Provider, "ollama".to_owned())];
     let change = OverlayChange { digest: b"1", changed: &overlay, audited: None };
-    let revision = store.note_overlay(change, NOW).await.unwrap();
+    let revision = noted(&store, change).await;
     assert_eq!(revision, Revision(3));
     commit(&store, vec![delete(Kind::User, "a", Expect::Any)]).await.unwrap();
     let ollama = (Kind::Provider, "ollama".to_owned());
@@ -185,12 +185,17 @@ pub(super) async fn an_overlay_is_remembered_and_audited_in_one_row(store: Store
     let changed = ["a", "b"].map(|id| (Kind::Provider, id.to_owned()));
     let change =
         OverlayChange { digest: b"one", changed: &changed, audited: Some((None, r#"["a"]"#)) };
-    assert_eq!(store.note_overlay(change, NOW).await.unwrap(), Revision(1));
+    assert_eq!(noted(&store, change).await, Revision(1));
     let change = OverlayChange { digest: b"two", changed: &[], audited: None };
-    assert_eq!(store.note_overlay(change, NOW).await.unwrap(), Revision(2));
+    assert_eq!(noted(&store, change).await, Revision(2));
     let mark = OverlayMark { digest: b"two".to_vec(), revision: Revision(2) };
     assert_eq!(store.overlay_mark().await.unwrap(), Some(mark));
     let audit = store.audit(None, 10).await.unwrap();
     let rows: Vec<_> = audit.iter().map(|row| (row.kind.as_str(), row.after.as_deref())).collect();
     assert_eq!(rows, [("overlay", Some(r#"["a"]"#))]);
+}
+
+async fn noted(store: &Store, change: OverlayChange<'_>) -> Revision {
+    let noted = store.commit_with_overlay(&Actor::System, Vec::new(), Some(change), NOW).await;
+    noted.unwrap().revision
 }
