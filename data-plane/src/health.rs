@@ -1,7 +1,8 @@
 //! What is known of the endpoints' health: who is busy, who failed, who must be left alone for now.
 //!
-//! An endpoint that fails repeatedly cools down, longer each time; after that exactly one request at
-//! a time probes it before it is trusted again. A credential that was refused cools down with its
+//! An endpoint that fails repeatedly cools down, longer each time; after that one request probes it,
+//! for a few seconds alone, before it is trusted again. Where nothing else is left it is used all the
+//! same: only a pause that the provider asked for is a reason to refuse. A credential that was refused cools down with its
 //! whole account. Nothing here reads a clock or draws a random number, and locks are held for a few
 //! instructions. The number of remembered endpoints is bounded: a model name that clients make up
 //! cannot fill the memory.
@@ -21,7 +22,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use self::breaker::Breaker;
-pub use self::breaker::{Cause, Failure, Pass, Refusal, Trust};
+pub use self::breaker::{Cause, Failure, Pass, Refusal, Resort, Trust};
 
 /// More endpoints than this are served, but not remembered.
 const MAX_ENDPOINTS: usize = 8_192;
@@ -164,10 +165,11 @@ impl EndpointHealth {
         self.speed.read(self.origin, now)
     }
 
-    /// Begins a request. Refused while another one probes, or while the provider asked for a pause.
-    pub fn begin(self: &Arc<Self>, now: Instant) -> Result<InFlight, Refusal> {
-        let account_pass = self.account.breaker.lock().begin(now)?;
-        let endpoint_pass = self.breaker.lock().begin(now);
+    /// Begins a request. Refused while the provider asked for a pause and, unless it is the last
+    /// resort, while another one probes.
+    pub fn begin(self: &Arc<Self>, now: Instant, resort: Resort) -> Result<InFlight, Refusal> {
+        let account_pass = self.account.breaker.lock().begin(now, resort)?;
+        let endpoint_pass = self.breaker.lock().begin(now, resort);
         match endpoint_pass {
             Ok(endpoint_pass) => {
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -189,6 +191,22 @@ impl InFlight {
     /// True if this request decides whether the endpoint is trusted again.
     pub fn is_probe(&self) -> bool {
         [self.account_pass, self.endpoint_pass].contains(&Some(Pass::Probe))
+    }
+
+    /// The head of a good answer came. What a probe finds out is known by that: the rest may take
+    /// minutes.
+    pub fn began_well(&mut self) {
+        let endpoint = &self.endpoint;
+        let passes = [
+            (&endpoint.account.breaker, &mut self.account_pass),
+            (&endpoint.breaker, &mut self.endpoint_pass),
+        ];
+        for (breaker, pass) in passes {
+            if let Some(found) = pass.filter(|pass| *pass != Pass::Trusted) {
+                breaker.lock().began_well(found);
+                *pass = Some(Pass::Trusted);
+            }
+        }
     }
 
     /// The endpoint answered: it works, even if it refused this one request. `first_token` is the

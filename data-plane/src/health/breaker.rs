@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+/// A probe is alone for so long: an answer may take minutes, and nobody waits for its end.
+const PROBE_ALONE: Duration = Duration::from_secs(3);
 /// That many failures in a row end the trust.
 const FAILURES: u32 = 3;
 /// The first cool-down; each further one is twice as long.
@@ -49,14 +51,14 @@ pub enum Trust {
     Trusted,
     /// Its cool-down is over; the next request decides.
     ProbeDue,
-    /// Only when nothing else is left, and then one request at a time.
+    /// Only when nothing else is left.
     Cooling {
         /// Why.
         cause: Cause,
         /// For how much longer.
         remaining: Duration,
     },
-    /// A request is finding out; others wait for its result.
+    /// A request is finding out; others go elsewhere meanwhile, if there is anywhere to go.
     Probing,
     /// Not before the pause is over that the provider asked for.
     Paused {
@@ -70,8 +72,19 @@ pub enum Trust {
 pub enum Pass {
     /// As one of many.
     Trusted,
-    /// Alone; its result decides.
+    /// First after the trouble; its result decides.
     Probe,
+    /// Beside a probe, since nothing else was left; its result decides too.
+    Beside,
+}
+
+/// How much a request depends on an endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Resort {
+    /// It may have others to go to.
+    Usual,
+    /// It has nowhere else to go.
+    Last,
 }
 
 /// Why a request was not let through.
@@ -96,7 +109,8 @@ pub(super) struct Breaker {
     cool_downs: u32,
     /// Set while it is not trusted.
     cooling: Option<(Cause, Instant)>,
-    is_probed: bool,
+    /// Set while a request is finding out.
+    probed_since: Option<Instant>,
 }
 
 impl Failure {
@@ -112,7 +126,7 @@ impl Breaker {
         let remaining = until.saturating_duration_since(now);
         if cause == Cause::RateLimit && !remaining.is_zero() {
             Trust::Paused { remaining }
-        } else if self.is_probed {
+        } else if self.is_probed(now) {
             Trust::Probing
         } else if remaining.is_zero() {
             Trust::ProbeDue
@@ -121,21 +135,36 @@ impl Breaker {
         }
     }
 
-    pub(super) fn begin(&mut self, now: Instant) -> Result<Pass, Refusal> {
+    pub(super) fn begin(&mut self, now: Instant, resort: Resort) -> Result<Pass, Refusal> {
         match self.trust(now) {
             Trust::Trusted => Ok(Pass::Trusted),
             Trust::ProbeDue | Trust::Cooling { .. } => {
-                self.is_probed = true;
+                self.probed_since = Some(now);
                 Ok(Pass::Probe)
             }
+            Trust::Probing if resort == Resort::Last => Ok(Pass::Beside),
             Trust::Probing => Err(Refusal::Probing),
             Trust::Paused { remaining } => Err(Refusal::Paused { remaining }),
         }
     }
 
+    fn is_probed(&self, now: Instant) -> bool {
+        self.probed_since.is_some_and(|since| now.saturating_duration_since(since) < PROBE_ALONE)
+    }
+
+    /// A request that finds out has got the head of a good answer: others may follow. One more
+    /// failure ends the trust again, until an answer was good as a whole.
+    pub(super) fn began_well(&mut self, pass: Pass) {
+        if pass != Pass::Trusted {
+            self.cooling = None;
+            self.probed_since = None;
+            self.failures = self.failures.max(FAILURES - 1);
+        }
+    }
+
     /// A request that began before the trouble says nothing about its end.
     pub(super) fn succeeded(&mut self, pass: Pass) {
-        if self.cooling.is_none() || pass == Pass::Probe {
+        if self.cooling.is_none() || pass != Pass::Trusted {
             *self = Self::default();
         }
     }
@@ -145,12 +174,14 @@ impl Breaker {
         self.abandoned(pass);
         self.failures = self.failures.saturating_add(1);
         let (cause, pause) = match failure {
-            Failure::Broken if self.failures < FAILURES && !was_cooling => return,
-            Failure::Broken => (Cause::Failures, self.backoff(COOL_DOWN, MAX_COOL_DOWN, roll)),
             Failure::RateLimited { retry_after: Some(pause) } => {
                 (Cause::RateLimit, pause.min(MAX_PAUSE))
             }
-            Failure::RateLimited { retry_after: None } => {
+            // A limit without a pause may have been another client's burst.
+            Failure::Broken | Failure::RateLimited { retry_after: None } => {
+                if self.failures < FAILURES && !was_cooling {
+                    return;
+                }
                 (Cause::Failures, self.backoff(COOL_DOWN, MAX_COOL_DOWN, roll))
             }
             Failure::Credential => {
@@ -170,7 +201,7 @@ impl Breaker {
     /// The request ended without telling anything.
     pub(super) fn abandoned(&mut self, pass: Pass) {
         if pass == Pass::Probe {
-            self.is_probed = false;
+            self.probed_since = None;
         }
     }
 

@@ -12,7 +12,7 @@ fn health() -> (Health, Arc<EndpointHealth>, Instant) {
 }
 
 fn fail(endpoint: &Arc<EndpointHealth>, failure: Failure, now: Instant) {
-    endpoint.begin(now).unwrap().failed(failure, now, 0);
+    endpoint.begin(now, Resort::Usual).unwrap().failed(failure, now, 0);
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn repeated_failures_cool_down_and_one_probe_decides() {
     assert_eq!(endpoint.trust(now), cooling);
     let later = now + SECOND;
     assert_eq!(endpoint.trust(later), Trust::ProbeDue);
-    let mut probe = endpoint.begin(later).unwrap();
+    let mut probe = endpoint.begin(later, Resort::Usual).unwrap();
     assert!(probe.is_probe());
     assert_eq!(endpoint.trust(later), Trust::Probing);
-    assert_eq!(endpoint.begin(later).unwrap_err(), Refusal::Probing);
+    assert_eq!(endpoint.begin(later, Resort::Usual).unwrap_err(), Refusal::Probing);
     probe.answered(None, later);
     assert_eq!(endpoint.trust(later), Trust::Trusted);
     assert_eq!(endpoint.in_flight(), 1);
@@ -44,12 +44,56 @@ fn a_failed_probe_doubles_the_pause_and_an_abandoned_one_decides_nothing() {
     (0..3).for_each(|_| fail(&endpoint, Failure::Broken, now));
     for pause in [2, 4, 8, 16, 32, 60, 60] {
         now += 60 * SECOND;
-        drop(endpoint.begin(now).unwrap());
+        drop(endpoint.begin(now, Resort::Usual).unwrap());
         assert_eq!(endpoint.trust(now), Trust::ProbeDue, "abandoned");
         fail(&endpoint, Failure::Broken, now);
         let remaining = pause * SECOND;
         assert_eq!(endpoint.trust(now), Trust::Cooling { cause: Cause::Failures, remaining });
     }
+}
+
+#[test]
+fn a_limit_without_a_pause_is_one_failure() {
+    let (_, endpoint, now) = health();
+    let limited = Failure::RateLimited { retry_after: None };
+    for _ in 0..2 {
+        fail(&endpoint, limited, now);
+        assert_eq!(endpoint.trust(now), Trust::Trusted);
+    }
+    fail(&endpoint, limited, now);
+    assert!(matches!(endpoint.trust(now), Trust::Cooling { .. }));
+}
+
+#[test]
+fn a_probe_is_alone_for_seconds_and_never_in_the_way_of_the_last_resort() {
+    let (_, endpoint, now) = health();
+    (0..3).for_each(|_| fail(&endpoint, Failure::Broken, now));
+    let _slow = endpoint.begin(now, Resort::Usual).unwrap();
+    assert_eq!(endpoint.begin(now, Resort::Usual).unwrap_err(), Refusal::Probing);
+    drop(endpoint.begin(now, Resort::Last).unwrap());
+    assert_eq!(endpoint.trust(now), Trust::Probing, "the probe goes on");
+    let second = endpoint.begin(now + 3 * SECOND, Resort::Usual).unwrap();
+    assert!(second.is_probe());
+    let mut beside = endpoint.begin(now + 3 * SECOND, Resort::Last).unwrap();
+    beside.answered(None, now);
+    assert_eq!(endpoint.trust(now), Trust::Trusted);
+}
+
+#[test]
+fn the_head_of_a_good_answer_ends_a_probe_but_forgives_nothing() {
+    let (_, endpoint, now) = health();
+    (0..3).for_each(|_| fail(&endpoint, Failure::Broken, now));
+    let mut probe = endpoint.begin(now, Resort::Usual).unwrap();
+    probe.began_well();
+    assert_eq!(endpoint.trust(now), Trust::Trusted);
+    probe.failed(Failure::Broken, now, 0);
+    let remaining = 2 * SECOND;
+    assert_eq!(endpoint.trust(now), Trust::Cooling { cause: Cause::Failures, remaining });
+    let mut probe = endpoint.begin(now, Resort::Usual).unwrap();
+    probe.began_well();
+    probe.answered(None, now);
+    fail(&endpoint, Failure::Broken, now);
+    assert_eq!(endpoint.trust(now), Trust::Trusted);
 }
 
 #[test]
@@ -59,7 +103,7 @@ fn a_pause_that_the_provider_asks_for_is_kept() {
     let remaining = 5 * SECOND;
     let later = now + 2 * SECOND;
     assert_eq!(endpoint.trust(later), Trust::Paused { remaining });
-    assert_eq!(endpoint.begin(later).unwrap_err(), Refusal::Paused { remaining });
+    assert_eq!(endpoint.begin(later, Resort::Usual).unwrap_err(), Refusal::Paused { remaining });
     assert_eq!(endpoint.trust(now + 7 * SECOND), Trust::ProbeDue);
 }
 
@@ -76,7 +120,7 @@ fn a_refused_credential_cools_the_whole_account_and_no_other() {
 #[test]
 fn an_old_success_does_not_end_a_cool_down() {
     let (_, endpoint, now) = health();
-    let mut old = endpoint.begin(now).unwrap();
+    let mut old = endpoint.begin(now, Resort::Usual).unwrap();
     (0..3).for_each(|_| fail(&endpoint, Failure::Broken, now));
     old.answered(None, now);
     assert_ne!(endpoint.trust(now), Trust::Trusted);
@@ -86,7 +130,7 @@ fn an_old_success_does_not_end_a_cool_down() {
 fn what_was_observed_is_smoothed_and_grows_old() {
     let (_, endpoint, now) = health();
     assert_eq!(endpoint.first_token(now), None);
-    let mut request = endpoint.begin(now).unwrap();
+    let mut request = endpoint.begin(now, Resort::Usual).unwrap();
     request.answered(Some(Duration::from_millis(100)), now);
     request.answered(Some(Duration::from_millis(200)), now);
     request.streamed(50, 2 * SECOND, now);

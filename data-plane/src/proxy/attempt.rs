@@ -6,7 +6,7 @@
 
 mod answer;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bitrouter_translate::{
     Surface,
@@ -25,6 +25,7 @@ use super::{
     settle::{Books, Settlement},
 };
 use crate::{
+    health::{Refusal, Resort},
     resolve::{Candidate, Plan},
     settings::PhaseTimeouts,
     table::Billing,
@@ -86,14 +87,20 @@ impl Attempts<'_> {
         let mut failures = Vec::new();
         // The answer that stands while a larger context window is looked for.
         let mut too_long: Option<TooLong> = None;
-        for candidate in &plan.candidates {
+        // What is being probed goes last, and is then asked all the same.
+        let mut queue: VecDeque<_> = plan.candidates.iter().map(|it| (it, Resort::Usual)).collect();
+        while let Some((candidate, resort)) = queue.pop_front() {
             let window = candidate.listed().and_then(|model| model.max_input_tokens);
             if too_long.as_ref().is_some_and(|it| window <= it.window) {
                 settlement.left_out(candidate, "its context window is no larger");
                 continue;
             }
-            let busy = match candidate.health.begin(self.books.clock.instant()) {
+            let busy = match candidate.health.begin(self.books.clock.instant(), resort) {
                 Ok(busy) => busy,
+                Err(Refusal::Probing) => {
+                    queue.push_back((candidate, Resort::Last));
+                    continue;
+                }
                 Err(refusal) => {
                     settlement.left_out(candidate, &refusal.to_string());
                     failures.push((candidate.endpoint(), AttemptError::Skipped(refusal)));
@@ -184,6 +191,9 @@ impl Attempts<'_> {
             idle: limits.idle,
             limit: Limit { deadline, wait },
         };
+        if incoming.status.is_success() {
+            settlement.began_well();
+        }
         if !incoming.status.is_success() {
             incoming.refusal(self.books.clock.now(), settlement).await
         } else if self.job.streams && incoming.is_stream() {

@@ -325,7 +325,8 @@ impl Exhausted {
         } else if self.all(Class::Credit) {
             error(ErrorKind::Quota, "provider_credit_exhausted").with_status(402)
         } else if self.all(Class::Overloaded) {
-            error(ErrorKind::Overloaded, "upstream_overloaded").with_retry_after(self.retry_after())
+            let wait = self.retry_after().unwrap_or(OVERLOAD_PAUSE);
+            error(ErrorKind::Overloaded, "upstream_overloaded").with_retry_after(Some(wait))
         } else if self.is_about_credentials() {
             // Not 401: the client's own credential is good.
             error(ErrorKind::Upstream, "provider_credential_refused")

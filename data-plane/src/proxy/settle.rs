@@ -164,6 +164,13 @@ impl Settlement {
         });
     }
 
+    /// The head of a good answer has come; whether it can be passed on is not known yet.
+    pub(crate) fn began_well(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.busy.began_well();
+        }
+    }
+
     /// The provider's answer has begun: this is the attempt that the client gets to see.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         let now = self.books.clock.instant();

@@ -5,7 +5,7 @@ use crate::{
     fixtures::{
         account, key, of_key, of_provider, of_route, provider, resource, route, start, table,
     },
-    health::Failure,
+    health::{Failure, Resort},
     table::{Change, Incoming, Kind, ResourceRef, Revision},
 };
 
@@ -281,9 +281,12 @@ fn each_strategy_orders_and_keeps_the_rest_for_failover() {
         let now = start();
         let health = Health::new(now);
         let of = |provider: &str| health.endpoint(&provider.into(), &"gpt-4o".into());
-        let mut busy = of("openai").begin(now).unwrap();
+        let mut busy = of("openai").begin(now, Resort::Usual).unwrap();
         busy.answered(Some(Duration::from_millis(500)), now);
-        of("router").begin(now).unwrap().answered(Some(Duration::from_millis(100)), now);
+        of("router")
+            .begin(now, Resort::Usual)
+            .unwrap()
+            .answered(Some(Duration::from_millis(100)), now);
         let plan = resolve(&ask("all", &Principal::Local), &table, &health, now, 0).unwrap();
         let order: Vec<_> = plan.candidates.iter().map(|it| &*it.provider.id).collect();
         assert_eq!(order.join(" "), expected, "{strategy:?}");
@@ -323,10 +326,14 @@ fn what_cools_down_goes_last_and_what_is_paused_goes_out() {
     let health = Health::new(now);
     let of = |provider: &str| health.endpoint(&provider.into(), &"gpt-4o".into());
     for _ in 0..3 {
-        of("openai").begin(now).unwrap().failed(Failure::Broken, now, 0);
+        of("openai").begin(now, Resort::Usual).unwrap().failed(Failure::Broken, now, 0);
     }
     let retry_after = Some(Duration::from_secs(9));
-    of("ollama").begin(now).unwrap().failed(Failure::RateLimited { retry_after }, now, 0);
+    of("ollama").begin(now, Resort::Usual).unwrap().failed(
+        Failure::RateLimited { retry_after },
+        now,
+        0,
+    );
     let ask = ask("gpt-4o", &Principal::Local);
     let plan = resolve(&ask, &table, &health, now, 0).unwrap();
     assert_eq!(shown(&plan), ["router:gpt-4o", "openai:gpt-4o"]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitrouter_testkit::{Answer, FakeProvider};
+use bitrouter_testkit::{Answer, FakeProvider, Gate};
 use bytes::Bytes;
 use http::Method;
 
@@ -170,4 +170,38 @@ async fn an_unreachable_provider_is_skipped() {
     let router = Router::start(resources, |_| {}).await;
     let got = router.post(CHAT, BODY).await;
     assert_eq!((got.status.as_u16(), got.header("x-bitrouter-provider")), (200, "p1"));
+}
+
+#[tokio::test]
+async fn the_only_endpoint_is_asked_also_while_it_is_being_probed() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let busy = || Answer::error(429, "rate_limit_exceeded", "slow down");
+    fake.script([busy(), busy(), busy()]);
+    for _ in 0..3 {
+        assert_eq!(router.post(CHAT, BODY).await.status, 429);
+    }
+    let gate = Gate::closed();
+    fake.script([Answer::text("a b").gate(0, &gate)]);
+    let others = async {
+        fake.received(4).await;
+        let asked = std::iter::repeat_with(|| router.post(CHAT, BODY)).take(8);
+        let got = futures::future::join_all(asked).await;
+        gate.open();
+        got
+    };
+    let (probe, others) = tokio::join!(router.post(CHAT, BODY), others);
+    assert_eq!(probe.status, 200);
+    for got in others {
+        assert_eq!(got.status, 200, "{}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn an_overloaded_provider_is_asked_again_after_a_pause() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    fake.script([Answer::error(529, "overloaded_error", "busy")]);
+    let got = router.post(CHAT, BODY).await;
+    assert_eq!((got.status.as_u16(), got.header("retry-after")), (503, "1"));
 }
