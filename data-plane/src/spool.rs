@@ -96,6 +96,7 @@ struct State {
     /// The acknowledged number as it was last noted, and when.
     noted: (u64, Timestamp),
     is_warned: bool,
+    is_prune_warned: bool,
     sync_at_once: bool,
     is_closing: bool,
 }
@@ -199,6 +200,7 @@ impl Spool {
             ages,
             noted: (recovered.acked, now),
             is_warned: false,
+            is_prune_warned: false,
             sync_at_once: false,
             is_closing: false,
         };
@@ -343,6 +345,16 @@ fn keep(inner: &Weak<Inner>) {
     }
 }
 
+impl State {
+    /// What cannot be deleted takes room, and keeps no record from being written.
+    fn warn_when_kept(&mut self, pruned: io::Result<()>) {
+        let was_warned = std::mem::replace(&mut self.is_prune_warned, pruned.is_err());
+        if let (Err(error), false) = (pruned, was_warned) {
+            tracing::warn!(%error, "acknowledged usage cannot be deleted");
+        }
+    }
+}
+
 impl Inner {
     fn check(&self, state: &State) -> Result<(), SpoolError> {
         if let Some(trouble) = &state.disk_trouble {
@@ -352,15 +364,17 @@ impl Inner {
         if bytes >= max_bytes { Err(SpoolError::Full { bytes, max_bytes }) } else { Ok(()) }
     }
 
-    /// One round: what was refused is tried again, the disk waited for, old segments deleted.
+    /// One round: old segments are deleted, what was refused is tried again, the disk waited for.
+    ///
+    /// None waits for another to succeed: a full disk is emptied by the first, whatever the others do.
     fn tend(&self) {
-        let outcome = self
-            .retry()
-            .and_then(|()| self.sync())
-            .and_then(|()| self.prune())
-            .and_then(|()| self.note_acked());
+        let pruned = self.prune();
+        let retried = self.retry();
+        let synced = self.sync();
+        self.note_acked();
         let mut state = self.state.lock();
-        match outcome {
+        state.warn_when_kept(pruned);
+        match retried.and(synced) {
             Ok(()) if state.refused.is_empty() => {
                 if state.disk_trouble.take().is_some() {
                     tracing::info!("the usage log can be written again");
@@ -402,20 +416,20 @@ impl Inner {
 
     fn sync(&self) -> io::Result<()> {
         let now = self.clock.now();
-        let (files, reach) = {
+        let (unsynced, reach) = {
             let mut state = self.state.lock();
             if state.log.reach().position == self.durable.borrow().position {
                 return Ok(());
             }
-            let (files, reach) = state.log.take_unsynced();
+            let (unsynced, reach) = state.log.take_unsynced();
             let newest = state.ages.back().map_or_else(|| *self.acked.borrow(), |(seq, _)| *seq);
             if reach.seq > newest && state.ages.len() < MAX_AGES {
                 state.ages.push_back((reach.seq, now));
             }
-            (files, reach)
+            (unsynced, reach)
         };
-        if let Err(error) = files.iter().try_for_each(|file| file.sync()) {
-            self.state.lock().log.not_synced(files);
+        if let Err(error) = unsynced.sync(&*self.fs) {
+            self.state.lock().log.not_synced(unsynced);
             return Err(error);
         }
         self.durable.send_replace(reach);
@@ -425,7 +439,10 @@ impl Inner {
     fn prune(&self) -> io::Result<()> {
         let (acked, now) = (*self.acked.borrow(), self.clock.now());
         let SpoolSettings { keep, max_bytes, .. } = self.settings;
-        self.state.lock().log.prune(acked, keep, max_bytes / 5 * 4, now)
+        let mut state = self.state.lock();
+        // A disk that is full before the cap is reached needs the room at once.
+        let most = if state.disk_trouble.is_some() { 0 } else { max_bytes / 5 * 4 };
+        state.log.prune(acked, keep, most, now)
     }
 
     /// Takes note of what the control plane has stored.
@@ -443,7 +460,7 @@ impl Inner {
         });
     }
 
-    fn note_acked(&self) -> io::Result<()> {
+    fn note_acked(&self) {
         let (acked, now) = (*self.acked.borrow(), self.clock.now());
         let (log_id, is_due) = {
             let state = self.state.lock();
@@ -451,11 +468,16 @@ impl Inner {
             let is_due = state.is_closing || now.since(at) >= NOTE_EVERY;
             (state.log.log_id(), is_due && noted != acked)
         };
-        if is_due {
-            recover::write_acked(&*self.fs, log_id, acked)?;
-            self.state.lock().noted = (acked, now);
+        if !is_due {
+            return;
         }
-        Ok(())
+        let written = recover::write_acked(&*self.fs, log_id, acked);
+        let mut state = self.state.lock();
+        state.noted.1 = now;
+        match written {
+            Ok(()) => state.noted.0 = acked,
+            Err(error) => tracing::warn!(%error, "what is acknowledged cannot be noted"),
+        }
     }
 
     /// Notes that the control plane takes nothing more of this log; the next start begins a new one.

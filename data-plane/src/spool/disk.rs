@@ -16,8 +16,10 @@ pub(super) trait Fs: fmt::Debug + Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// At most so many bytes from an offset.
     fn read(&self, name: &str, offset: u64, at_most: u64) -> io::Result<Vec<u8>>;
-    /// A new file to append to.
+    /// A new file to append to. Its name is durable after [`Fs::sync_names`] only.
     fn create(&self, name: &str) -> io::Result<Arc<dyn Append>>;
+    /// Makes new and vanished names as durable as the files.
+    fn sync_names(&self) -> io::Result<()>;
     /// Cuts a file off.
     fn truncate(&self, name: &str, length: u64) -> io::Result<()>;
     /// Replaces a small file as one.
@@ -65,11 +67,6 @@ impl Disk {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
-
-    /// Makes new and vanished names as durable as the files.
-    fn sync_directory(&self) -> io::Result<()> {
-        fs::File::open(&self.directory)?.sync_all()
-    }
 }
 
 impl Fs for Disk {
@@ -92,8 +89,11 @@ impl Fs for Disk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn Append>> {
         let mut options = fs::OpenOptions::new();
         let file = options.create_new(true).append(true).mode(0o600).open(self.path(name))?;
-        self.sync_directory()?;
         Ok(Arc::new(file))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        fs::File::open(&self.directory)?.sync_all()
     }
 
     fn truncate(&self, name: &str, length: u64) -> io::Result<()> {
@@ -109,7 +109,7 @@ impl Fs for Disk {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(draft, self.path(name))?;
-        self.sync_directory()
+        self.sync_names()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -120,7 +120,7 @@ impl Fs for Disk {
         let directory = self.path(directory);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         fs::rename(self.path(name), directory.join(name))?;
-        self.sync_directory()
+        self.sync_names()
     }
 }
 

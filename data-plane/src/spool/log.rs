@@ -39,8 +39,8 @@ pub(super) struct Log {
     /// The last one is being written.
     segments: VecDeque<Segment>,
     file: Arc<dyn Append>,
-    /// Full segments that nobody has waited for yet.
-    unsynced: Vec<Arc<dyn Append>>,
+    /// What nobody has waited for yet, but for the last segment.
+    unsynced: Unsynced,
     /// Where the intents lie whose requests have not ended.
     open: HashMap<Uuid, Place>,
     /// Bytes of all segments.
@@ -50,6 +50,21 @@ pub(super) struct Log {
     /// True if an append failed half-way and its beginning is still there.
     is_torn: bool,
     buffer: Vec<u8>,
+}
+
+/// What is to be waited for.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    files: Vec<Arc<dyn Append>>,
+    has_new_names: bool,
+}
+
+impl Unsynced {
+    /// Blocks on the disk: not to be called with the lock held.
+    pub(super) fn sync(&self, fs: &dyn Fs) -> io::Result<()> {
+        self.files.iter().try_for_each(|file| file.sync())?;
+        if self.has_new_names { fs.sync_names() } else { Ok(()) }
+    }
 }
 
 /// One file of the log.
@@ -81,7 +96,7 @@ pub(super) struct Reach {
 }
 
 /// Where a new log begins, or an old one goes on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) log_id: Uuid,
     pub(super) next_seq: u64,
@@ -122,7 +137,7 @@ impl Log {
             hash,
             segments,
             file,
-            unsynced: Vec::new(),
+            unsynced: Unsynced { has_new_names: true, ..Unsynced::default() },
             open: HashMap::new(),
             bytes,
             position: first.bytes,
@@ -178,11 +193,11 @@ impl Log {
         Ok(self.position)
     }
 
-    /// The files to wait for, and how far the log reaches once that is done.
-    pub(super) fn take_unsynced(&mut self) -> (Vec<Arc<dyn Append>>, Reach) {
-        let mut files = std::mem::take(&mut self.unsynced);
-        files.push(Arc::clone(&self.file));
-        (files, self.reach())
+    /// What to wait for, and how far the log reaches once that is done.
+    pub(super) fn take_unsynced(&mut self) -> (Unsynced, Reach) {
+        let mut unsynced = std::mem::take(&mut self.unsynced);
+        unsynced.files.push(Arc::clone(&self.file));
+        (unsynced, self.reach())
     }
 
     /// Leaves out a segment that stands for files of another log.
@@ -190,10 +205,18 @@ impl Log {
         self.segments.pop_front();
     }
 
-    /// Gives back files that could not be waited for.
-    pub(super) fn not_synced(&mut self, mut files: Vec<Arc<dyn Append>>) {
-        files.retain(|file| !Arc::ptr_eq(file, &self.file));
-        self.unsynced.append(&mut files);
+    /// Gives back what could not be waited for.
+    pub(super) fn not_synced(&mut self, mut unsynced: Unsynced) {
+        unsynced.files.retain(|file| !Arc::ptr_eq(file, &self.file));
+        self.unsynced.files.append(&mut unsynced.files);
+        self.unsynced.has_new_names |= unsynced.has_new_names;
+    }
+
+    /// Makes room before anything is open: see [`shed`].
+    pub(super) fn shed(&mut self, acked: u64, before: u64) -> io::Result<()> {
+        shed(&*self.fs, &mut self.segments, acked, before)?;
+        self.bytes = self.segments.iter().map(|segment| segment.bytes).sum();
+        Ok(())
     }
 
     /// Deletes segments from the front whose entries are all acknowledged: old ones, or any while
@@ -213,7 +236,7 @@ impl Log {
                 return Ok(());
             }
             self.carry_over(first.number, now)?;
-            self.fs.remove(&segment_name(first.number))?;
+            remove(&*self.fs, first.number)?;
             self.bytes -= first.bytes;
             self.segments.pop_front();
         }
@@ -273,7 +296,8 @@ impl Log {
         if let Some(last) = self.segments.back_mut() {
             last.closed = Some(now);
         }
-        self.unsynced.push(std::mem::replace(&mut self.file, file));
+        self.unsynced.files.push(std::mem::replace(&mut self.file, file));
+        self.unsynced.has_new_names = true;
         self.segments.push_back(segment);
         self.bytes += segment.bytes;
         self.position += segment.bytes;
@@ -281,14 +305,49 @@ impl Log {
     }
 }
 
+/// Deletes segments from the front whose entries are all acknowledged, up to one of that number; the
+/// last one stays, since the log's identity is in it.
+pub(super) fn shed(
+    fs: &dyn Fs,
+    segments: &mut VecDeque<Segment>,
+    acked: u64,
+    before: u64,
+) -> io::Result<()> {
+    while let (Some(first), Some(second)) = (segments.front(), segments.get(1)) {
+        if second.first_seq > acked + 1 || first.number >= before {
+            break;
+        }
+        remove(fs, first.number)?;
+        segments.pop_front();
+    }
+    Ok(())
+}
+
+/// Deletes a segment. One that somebody else has deleted is gone as well.
+fn remove(fs: &dyn Fs, number: u64) -> io::Result<()> {
+    match fs.remove(&segment_name(number)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Makes a segment with its head; one that cannot be finished is taken away again.
 fn begin(fs: &dyn Fs, number: u64, head: &Head) -> io::Result<(Arc<dyn Append>, Segment)> {
     let name = segment_name(number);
-    let file = fs.create(&name)?;
+    let file = match fs.create(&name) {
+        // Numbers only grow: it is the beginning of one that could not be taken away.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs.remove(&name)?;
+            fs.create(&name)?
+        }
+        created => created?,
+    };
     let mut bytes = Vec::new();
     frame::put(&mut bytes, Kind::Head, &[&head.encode()]);
     if let Err(error) = file.append(&bytes) {
-        fs.remove(&name)?;
+        if let Err(leftover) = fs.remove(&name) {
+            tracing::warn!(error = %leftover, name, "the beginning of a usage log's segment stays");
+        }
         return Err(error);
     }
     let bytes = bytes.len() as u64;

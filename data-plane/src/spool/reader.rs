@@ -74,7 +74,11 @@ impl Inner {
         let mut entries = Vec::new();
         let mut budget = MAX_BYTES / 4;
         while entries.len() < at_most && budget > 0 {
-            let is_last = cursor.segment >= last;
+            if cursor.segment > last {
+                // Nothing of it is on the medium yet.
+                break;
+            }
+            let is_last = cursor.segment == last;
             let end = if is_last { durable_bytes } else { u64::MAX };
             let bytes = self.fs.read(
                 &segment_name(cursor.segment),

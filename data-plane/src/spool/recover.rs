@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{
     disk::Fs,
     frame::{self, Head, Kind, Tail},
-    log::{Hash, Log, Origin, Segment, chain, decode_entry, segment_name},
+    log::{self, Hash, Log, Origin, Segment, chain, decode_entry, segment_name},
 };
 
 /// Holds the last acknowledged number: `<log id> <seq>`.
@@ -45,7 +45,8 @@ struct Survey {
     log_id: Option<Uuid>,
     next_seq: u64,
     hash: Hash,
-    open: BTreeMap<Uuid, Vec<u8>>,
+    /// What was begun and not ended, and in which segment that stands.
+    open: BTreeMap<Uuid, (u64, Vec<u8>)>,
 }
 
 pub(super) fn recover(
@@ -116,7 +117,7 @@ fn survey(fs: &dyn Fs, numbers: &[u64], now: Timestamp) -> io::Result<Result<Sur
         if let Err(problem) = survey.follow(&head) {
             return Ok(Err(format!("{name} {problem}")));
         }
-        let end = match survey.read_frames(&bytes, start) {
+        let end = match survey.read_frames(number, &bytes, start) {
             Ok(end) => end,
             Err(problem) => return Ok(Err(format!("{name} {problem}"))),
         };
@@ -147,12 +148,17 @@ impl Survey {
     }
 
     /// Returns where the readable frames end.
-    fn read_frames(&mut self, bytes: &[u8], start: usize) -> Result<usize, &'static str> {
+    fn read_frames(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        start: usize,
+    ) -> Result<usize, &'static str> {
         let mut end = start;
         for frame in frame::frames(bytes, start) {
             match frame.kind {
                 Kind::Head => return Err("has a head in its middle"),
-                Kind::Intent => self.note_intent(frame.payload),
+                Kind::Intent => self.note_intent(number, frame.payload),
                 Kind::Entry => {
                     let (seq, usage) =
                         decode_entry(frame.payload).ok_or("has an entry that makes no sense")?;
@@ -169,11 +175,11 @@ impl Survey {
         Ok(end)
     }
 
-    fn note_intent(&mut self, payload: &[u8]) {
+    fn note_intent(&mut self, number: u64, payload: &[u8]) {
         if let Some((id, draft)) = payload.split_at_checked(16)
             && let Ok(id) = Uuid::from_slice(id)
         {
-            self.open.insert(id, draft.to_vec());
+            self.open.insert(id, (number, draft.to_vec()));
         }
     }
 
@@ -197,11 +203,21 @@ fn resume(
     let deleted = survey.segments.front().map_or(0, |first| first.first_seq - 1);
     let noted = acked.filter(|(id, _)| *id == log_id).map_or(0, |(_, seq)| seq);
     let Survey { segments, next_seq, hash, open, .. } = survey;
-    let origin = Origin { log_id, next_seq, hash, segments };
-    let mut log = Log::open(Arc::clone(fs), segment_bytes, origin)?;
+    // Nothing goes that holds the only trace of a request.
+    let before = open.values().map(|(number, _)| *number).min().unwrap_or(u64::MAX);
+    let mut origin = Origin { log_id, next_seq, hash, segments };
+    let opened = Log::open(Arc::clone(fs), segment_bytes, origin.clone());
+    let mut log = opened.or_else(|error| {
+        tracing::warn!(%error, "acknowledged usage is deleted to make room");
+        log::shed(&**fs, &mut origin.segments, noted, before)?;
+        Log::open(Arc::clone(fs), segment_bytes, origin)
+    })?;
     let crashed = open.len();
-    for (id, draft) in open {
-        commit_crashed(&mut log, id, &draft, now)?;
+    for (id, (_, draft)) in open {
+        commit_crashed(&mut log, id, &draft, now).or_else(|_| {
+            log.shed(noted, before)?;
+            commit_crashed(&mut log, id, &draft, now)
+        })?;
     }
     Ok(Recovered { log, acked: noted.max(deleted), crashed, renewed: None })
 }
@@ -236,8 +252,7 @@ fn renew(
     for (id, draft) in open {
         commit_crashed(&mut log, id, &draft, now)?;
     }
-    let (files, _) = log.take_unsynced();
-    files.iter().try_for_each(|file| file.sync())?;
+    log.take_unsynced().0.sync(&**fs)?;
     let aside = format!("quarantine-{}", now.as_micros());
     for &number in numbers {
         fs.set_aside(&segment_name(number), &aside)?;
