@@ -5,6 +5,7 @@
 
 mod administration;
 mod background;
+mod handshakes;
 mod keeper;
 mod listeners;
 mod process_api;
@@ -22,7 +23,6 @@ use bitrouter_control_plane::{Access, ControlPlane, link};
 use bitrouter_data_plane::{DataPlane, Handle, StartError};
 use bitrouter_runtime::tasks::Tasks;
 use bitrouter_runtime::{Clock, Entropy};
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tonic::transport::Channel;
 
@@ -38,6 +38,7 @@ use crate::serving::{self, Serving};
 use administration::{Administration, Prepared};
 use background::Background;
 use keeper::Wish;
+use listeners::Admin;
 use shell::Shell;
 
 /// How often model servers are looked for, so that one that starts later is found too.
@@ -224,7 +225,7 @@ async fn start_data_plane(
 fn running(
     context: &Context,
     serving: &Serving,
-    admin: &TcpListener,
+    admin: &Admin,
     data_plane: &Handle,
     detached: bool,
 ) -> Result<Running, Failure> {
@@ -235,7 +236,7 @@ fn running(
         config: context.places.existing_config()?.map(PathBuf::from),
         listen: data_plane.address(),
         tls: serving.settings.listen.tls.is_some(),
-        admin: admin.local_addr().doing("find the admin API's address")?,
+        admin: admin.address(),
         socket: serving.socket.clone(),
         detached,
     })
@@ -246,9 +247,11 @@ fn open(shell: &Arc<Shell>, administration: Administration, tasks: &Tasks, scan:
     let own = process_api::router(Arc::clone(shell));
     let control_plane = administration.control_plane;
     let names = Arc::new([shell.running.admin.ip().to_string()].into());
-    let over_tcp = control_plane.admin_router(Access::Network { names }, own.clone());
+    let certificate = administration.admin.certificate().cloned();
+    let access = Access::Network { names, certificate };
+    let over_tcp = control_plane.admin_router(access, own.clone());
     let over_socket = control_plane.admin_router(Access::Socket, own);
-    listeners::serve("admin api", administration.admin, over_tcp, tasks);
+    administration.admin.serve(over_tcp, tasks);
     listeners::serve("control socket", administration.socket, over_socket, tasks);
     if scan.is_empty() {
         return;

@@ -22,7 +22,7 @@ pub(crate) fn listening(running: &Running, places: &Places, skip_auth: bool) -> 
     );
     let facts = output::facts(&[
         ("  listen", format!("{} ({auth})", running.traffic_url())),
-        ("  admin api", format!("http://{}, {}", running.admin, running.socket.display())),
+        ("  admin api", format!("{}, {}", running.admin_url(), running.socket.display())),
         ("  home", running.home.display().to_string()),
         ("  config", config),
     ]);

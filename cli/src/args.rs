@@ -67,6 +67,10 @@ pub(crate) struct Globals {
     /// is read from `$BITROUTER_ADMIN_KEY`. Default: the control socket on this machine.
     #[arg(long, global = true, value_name = "URL", env = "BITROUTER_SERVER")]
     pub(crate) server: Option<String>,
+    /// PEM certificates that `--server https://...` is trusted by, besides the well-known ones.
+    /// Default: `$SSL_CERT_FILE`.
+    #[arg(long, global = true, value_name = "FILE", env = "BITROUTER_CA")]
+    pub(crate) ca: Option<PathBuf>,
     /// Print one JSON document on standard output, errors included.
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -84,7 +84,9 @@ impl Client {
             Failure::usage("BITROUTER_ADMIN_KEY holds characters that a token never has")
         })?;
         token.set_sensitive(true);
-        let extra_ca = env.var("SSL_CERT_FILE").map(PathBuf::from);
+        let of_env = || env.var("SSL_CERT_FILE").map(PathBuf::from);
+        let named = globals.ca.as_ref().filter(|path| !path.as_os_str().is_empty());
+        let extra_ca = named.cloned().or_else(of_env).map(|path| env.cwd.join(path));
         Ok(Self { server: Server::Remote { url, token, extra_ca } })
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Running {
     pub(crate) config: Option<PathBuf>,
     /// Where model traffic is served.
     pub(crate) listen: SocketAddr,
-    /// True if that is served over TLS.
+    /// True if that and the admin API are served over TLS.
     pub(crate) tls: bool,
     /// Where the admin API is.
     pub(crate) admin: SocketAddr,
@@ -66,8 +66,16 @@ struct State {
 impl Running {
     /// Where clients send their requests.
     pub(crate) fn traffic_url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.listen)
+        format!("{}://{}", self.scheme(), self.listen)
+    }
+
+    /// Where the admin API is, for who has a token.
+    pub(crate) fn admin_url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.admin)
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 }
 

@@ -56,7 +56,7 @@ impl Stage {
 
     /// Over the network.
     pub(crate) async fn call_network(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let access = Access::Network { names: Arc::new(BTreeSet::new()) };
+        let access = Access::Network { names: Arc::new(BTreeSet::new()), certificate: None };
         let router = self.plane.admin_router(access, Router::new());
         send(router, Method::GET, path, headers, "").await
     }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use bitrouter_runtime::{
     Clock, Entropy, drain,
     readiness::{Gate, Readiness},
+    tls::TlsError,
 };
 use tokio::runtime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,7 +41,7 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A certificate or key is missing or wrong.
+    /// A certificate that providers are to be trusted by is missing or wrong.
     #[error("cannot use {}: {problem}", path.display())]
     Tls {
         /// The file.
@@ -48,6 +49,9 @@ pub enum StartError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The listener's certificate or key is missing or wrong.
+    #[error(transparent)]
+    Identity(#[from] TlsError),
     /// The client towards providers cannot be built.
     #[error("cannot set up TLS towards providers: {problem}")]
     Client {

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use bitrouter_runtime::drain;
+use bitrouter_runtime::{
+    drain,
+    tls::{Identity, Protocols},
+};
 use http::{Request, Response};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
@@ -36,7 +39,6 @@ use crate::{
 pub(crate) mod cors;
 pub(crate) mod peer;
 mod stall;
-mod tls;
 
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection, for instance for want of descriptors.
@@ -75,10 +77,11 @@ impl Server {
     /// Binds the address and reads the certificate.
     pub(crate) async fn bind(listen: &Listen, limits: &Limits) -> Result<Self, StartError> {
         let bind = |source| StartError::Bind { address: listen.address, source };
-        let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
+        let identity = listen.tls.as_ref().map(|files| Identity::read(&files.cert, &files.key));
+        let tls = identity.transpose()?.map(|identity| identity.server(Protocols::Http2OrHttp1));
         let listener = TcpListener::bind(listen.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Self { listener, address, tls, limits: limits.clone() })
+        Ok(Self { listener, address, tls: tls.map(TlsAcceptor::from), limits: limits.clone() })
     }
 
     /// Where it is bound.

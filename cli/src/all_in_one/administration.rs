@@ -8,12 +8,12 @@ use bitrouter_keys::Secret;
 use bitrouter_runtime::tasks::Tasks;
 use bitrouter_runtime::{Clock, Entropy};
 use tokio::io::DuplexStream;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 
 use super::keeper::{InForce, Keeper, Wish};
-use super::listeners;
+use super::listeners::{self, Admin};
 use crate::failure::{Failure, chain};
 use crate::installation::{Configuration, Installation};
 use crate::serving::Serving;
@@ -37,7 +37,7 @@ pub(super) struct Administration {
     pub(super) control_plane: ControlPlane,
     pub(super) in_force: watch::Receiver<InForce>,
     pub(super) wishes: mpsc::Sender<Wish>,
-    pub(super) admin: TcpListener,
+    pub(super) admin: Admin,
     pub(super) socket: UnixListener,
 }
 
@@ -49,7 +49,8 @@ impl Administration {
         tasks: Tasks,
     ) -> Result<Self, Failure> {
         let places = &prepared.installation.places;
-        let admin = listeners::tcp(prepared.serving.admin_listen).await?;
+        let listen = &prepared.serving.settings.listen;
+        let admin = Admin::bind(prepared.serving.admin_listen, listen.tls.as_ref()).await?;
         let socket = listeners::socket(&prepared.serving.socket, places)?;
         let settings = ControlPlaneSettings {
             database_url: Secret::new(prepared.database_url),

@@ -1,5 +1,5 @@
-//! Where the admin API is served: TCP on loopback, and the control socket that only this user can
-//! open.
+//! Where the admin API is served: TCP, with TLS where model traffic has it, and the control socket
+//! that only this user can open.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,9 @@ use std::{fs, io};
 
 use axum::Router;
 use axum::serve::Listener;
+use bitrouter_data_plane::settings::TlsFiles;
 use bitrouter_runtime::tasks::Tasks;
+use bitrouter_runtime::tls::{Certificate, Identity, Protocols};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,15 +20,58 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::handshakes::Handshaken;
 use crate::daemon::remove_stale;
-use crate::failure::{Doing as _, Failure};
+use crate::failure::{Doing as _, Failure, chain};
 use crate::home::Places;
 
 /// How long a client may take to send a request's head.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The admin API's TCP listener, bound and not serving yet.
+#[derive(Debug)]
+pub(super) struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+    identity: Option<Identity>,
+}
+
+impl Admin {
+    /// Binds the address and reads the certificate, if there is one.
+    pub(super) async fn bind(address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, Failure> {
+        let identity = tls.map(|files| Identity::read(&files.cert, &files.key)).transpose();
+        let identity = identity.map_err(|error| Failure::failed(chain(&error)))?;
+        let listener = tcp(address).await?;
+        let address = listener.local_addr().doing("find the admin API's address")?;
+        Ok(Self { listener, address, identity })
+    }
+
+    /// Where it is bound.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it presents to clients; absent without TLS.
+    pub(super) fn certificate(&self) -> Option<&Certificate> {
+        self.identity.as_ref().map(Identity::certificate)
+    }
+
+    /// Serves until the tasks are stopped.
+    pub(super) fn serve(self, router: Router, tasks: &Tasks) {
+        let name = "admin api";
+        match &self.identity {
+            None => serve(name, self.listener, router, tasks),
+            Some(identity) => {
+                let config = identity.server(Protocols::Http1);
+                let listener = Handshaken::start(self.listener, config, self.address, tasks);
+                serve(name, listener, router, tasks);
+            }
+        }
+    }
+}
+
 /// Listens on TCP; says what to do where the port is taken.
-pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let failure = Failure::failed(format!("cannot serve the admin API on {address}: {error}"));
         match error.kind() {

@@ -63,8 +63,22 @@ pub(super) async fn remote(url: &Url, extra_ca: Option<&Path>) -> Result<Io, Fai
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Failure::usage(format!("`{host}` is not a host name")))?;
     let connector = TlsConnector::from(Arc::new(tls(extra_ca)?));
-    let stream = connector.connect(name, tcp).await.map_err(|error| unreachable(chain(&error)))?;
+    let stream = tokio::time::timeout(PATIENCE, connector.connect(name, tcp))
+        .await
+        .map_err(|_| unreachable("it does not answer in TLS".to_owned()))?
+        .map_err(|error| untrusted(unreachable(chain(&error)), &error))?;
     Ok(Io::Tls(Box::new(stream)))
+}
+
+/// Says what to do where the server's certificate is of a private authority.
+fn untrusted(failure: Failure, error: &io::Error) -> Failure {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            failure.hint("name the certificate of the authority that issued it with --ca FILE")
+        }
+        _ => failure,
+    }
 }
 
 fn tls(extra_ca: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {

@@ -101,7 +101,7 @@ fn process_facts(process: &Process) -> Vec<(&'static str, String)> {
         ("home", running.home.display().to_string()),
         ("config", config),
         ("listen", format!("{} ({auth})", running.traffic_url())),
-        ("admin api", format!("http://{}", running.admin)),
+        ("admin api", running.admin_url()),
         ("socket", running.socket.display().to_string()),
     ]
 }

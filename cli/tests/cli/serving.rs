@@ -157,3 +157,36 @@ fn a_server_elsewhere_is_reached_with_a_token() {
     assert_eq!(ask(&["status"], "").error()["kind"], "unauthenticated");
     assert_eq!(ask(&["stop"], token.trim()).code, 2, "it acts on this machine only");
 }
+
+#[test]
+fn tls_is_for_the_admin_api_too() {
+    let home = Home::with_config("server: { tls: { cert: cert.pem, key: key.pem } }\n");
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let issued = rcgen::generate_simple_self_signed(names).unwrap();
+    home.write("cert.pem", &issued.cert.pem());
+    home.write("key.pem", &issued.signing_key.serialize_pem());
+    let serving = home.serve(&[]);
+    // Who says nothing holds nobody up.
+    let _mute = std::net::TcpStream::connect(serving.admin()).unwrap();
+    let token = std::fs::read_to_string(home.path().join(".keys/admin.token")).unwrap();
+    let cert = home.path().join("cert.pem");
+    let ask = |scheme: &str, args: &[&str], env: Option<&str>| {
+        let server = format!("{scheme}://localhost:{}", serving.admin().port());
+        let mut command =
+            home.command(&[&["status", "--json", "--server", &server], args].concat());
+        command.env("BITROUTER_ADMIN_KEY", token.trim());
+        command.envs(env.map(|name| (name, &cert)));
+        Done::of(&command.output().unwrap())
+    };
+    let trusted = ["BITROUTER_CA", "SSL_CERT_FILE"].map(|name| ask("https", &[], Some(name)));
+    for done in trusted.iter().chain([&ask("https", &["--ca", cert.to_str().unwrap()], None)]) {
+        assert_eq!(done.code, 0, "{}", done.stdout);
+        assert_eq!(done.document()["control_plane"]["database"], "sqlite");
+    }
+    let untrusted = ask("https", &[], None);
+    assert_eq!(untrusted.code, 5, "{}", untrusted.stdout);
+    assert!(untrusted.error()["hint"].as_str().unwrap().contains("--ca"), "{}", untrusted.stdout);
+    assert_ne!(ask("http", &[], None).code, 0, "nothing goes in the clear");
+    let shown = home.run(&["status"]).stdout;
+    assert!(shown.contains(&format!("https://{}", serving.admin())), "{shown}");
+}

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bitrouter_keys::{AdminToken, DigestKey};
+use bitrouter_runtime::tls::Certificate;
 
 use crate::{
     api::{Api, error::ApiError},
@@ -29,6 +30,9 @@ pub enum Access {
         /// The names and addresses besides loopback's under which the listener is reached, without
         /// ports.
         names: Arc<BTreeSet<String>>,
+        /// Presented by the listener, if it speaks TLS. No browser takes it for another name, so
+        /// every name that it is for is the listener's own.
+        certificate: Option<Certificate>,
     },
 }
 
@@ -55,11 +59,12 @@ pub(super) async fn admit(
 }
 
 async fn actor(admission: &Admission, headers: &HeaderMap, uri: &Uri) -> Result<Actor, ApiError> {
-    let names = match &admission.access {
-        Access::Socket => return Ok(Actor::Socket),
-        Access::Network { names } => Arc::clone(names),
+    let Access::Network { names, certificate } = &admission.access else {
+        return Ok(Actor::Socket);
     };
-    is_meant_for(headers, uri, &names).map_err(ApiError::Misdirected)?;
+    let is_own =
+        |host: &str| is_own(host, names) || certificate.as_ref().is_some_and(|it| it.is_for(host));
+    is_meant_for(headers, uri, is_own).map_err(ApiError::Misdirected)?;
     let token = bearer(headers).ok_or(ApiError::Unauthenticated)?;
     let found = token_owner(&admission.api, &token).await?;
     found.map(Actor::Token).ok_or(ApiError::Unauthenticated)
@@ -81,7 +86,7 @@ fn bearer(headers: &HeaderMap) -> Option<AdminToken> {
 fn is_meant_for(
     headers: &HeaderMap,
     uri: &Uri,
-    names: &BTreeSet<String>,
+    is_own: impl Fn(&str) -> bool,
 ) -> Result<(), &'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let authority = match (hosts.next(), hosts.next(), uri.authority()) {
@@ -93,7 +98,7 @@ fn is_meant_for(
         (_, None, Some(authority)) => authority.as_str(),
         (None, None, None) => return Err("it has no Host header"),
     };
-    if !is_own(host_of(authority), names) {
+    if !is_own(host_of(authority)) {
         return Err("its Host header names another host");
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -138,7 +143,8 @@ mod tests {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
         let names = BTreeSet::from(["gateway.example".to_owned()]);
-        is_meant_for(&headers, &Uri::from_static("/v1/status"), &names)
+        let uri = Uri::from_static("/v1/status");
+        is_meant_for(&headers, &uri, |host| is_own(host, &names))
     }
 
     #[test]
