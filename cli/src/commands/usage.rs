@@ -33,7 +33,9 @@ enum By {
     Provider,
     Key,
     User,
+    Route,
     Day,
+    Hour,
 }
 
 impl Usage {

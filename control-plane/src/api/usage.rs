@@ -44,14 +44,16 @@ async fn report(
         UsageBy::Key => By::Key,
         UsageBy::User => By::User,
         UsageBy::Provider => By::Provider,
+        UsageBy::Route => By::Route,
         UsageBy::Day => By::Day,
+        UsageBy::Hour => By::Hour,
     };
     let found = api.store.usage(by, since_ms, until_ms).await?;
     let mut rows: Vec<UsageRow> = found
         .into_iter()
-        .map(|row| UsageRow { group: group(row.group), totals: totals(&row.totals) })
+        .map(|row| UsageRow { group: group(row.group, query.by), totals: totals(&row.totals) })
         .collect();
-    if query.by == UsageBy::Day {
+    if matches!(query.by, UsageBy::Day | UsageBy::Hour) {
         rows.sort_by(|one, other| one.group.cmp(&other.group));
     } else {
         rows.sort_by_key(|row| std::cmp::Reverse((row.totals.cost_micros, row.totals.requests)));
@@ -65,12 +67,13 @@ async fn report(
     Ok(Json(UsageReport { by: query.by, since, until, rows, total }))
 }
 
-fn group(group: Group) -> String {
+fn group(group: Group, by: UsageBy) -> String {
     match group {
         Group::Named(name) => name,
         Group::From(seconds) => {
             let text = Time::from_millis(seconds.saturating_mul(1_000)).to_string();
-            text.split('T').next().unwrap_or_default().to_owned()
+            let day = text.split('T').next().unwrap_or_default();
+            if by == UsageBy::Hour { text } else { day.to_owned() }
         }
     }
 }

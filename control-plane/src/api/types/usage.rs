@@ -10,7 +10,7 @@ use super::Time;
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsageBy {
-    /// The route or model that was asked for.
+    /// The provider's own model id.
     #[default]
     Model,
     /// The virtual key.
@@ -19,8 +19,12 @@ pub enum UsageBy {
     User,
     /// The provider that served.
     Provider,
+    /// The route. Requests that named a model go without.
+    Route,
     /// The day, in UTC.
     Day,
+    /// The hour.
+    Hour,
 }
 
 /// `GET /v1/usage`.
@@ -46,7 +50,7 @@ pub struct UsageReport {
     pub since: Time,
     /// The period's end, not included.
     pub until: Time,
-    /// The dearest first; by day in order.
+    /// The dearest first; by day and hour in order.
     pub rows: Vec<UsageRow>,
     /// Over all rows.
     pub total: UsageTotals,
@@ -55,7 +59,7 @@ pub struct UsageReport {
 /// One group's sums.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct UsageRow {
-    /// The model, key, user, provider or day. Empty: the request had none.
+    /// The model, key, user, provider, route, day or begin of the hour. Empty: the request had none.
     pub group: String,
     /// The sums.
     #[serde(flatten)]
