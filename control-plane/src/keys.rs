@@ -16,7 +16,7 @@ pub(crate) use error::KeyError;
 
 use crate::{
     api::types::{KeyState, KeyView, Meta, MintRequest, Minted, Time},
-    names::is_name,
+    names::{ProviderNames, is_name},
     resource::{
         Declared, KeyDigest, Kind, Limits, Owner, Resource, Revision, Spec, User, VirtualKey,
     },
@@ -66,7 +66,7 @@ impl Keys {
             name: request.name,
             user: request.user,
             models: request.models,
-            providers: request.providers,
+            providers: self.scope(&request.providers).await?,
             expires_at_ms: request.expires_at.map(Time::as_millis),
             limits: request.limits,
             digests: vec![self.digest(&secret).await?],
@@ -170,14 +170,23 @@ impl Keys {
         if request.expires_at.is_some_and(|end| end.as_millis() <= now_ms) {
             return Err(KeyError::ExpiresInThePast);
         }
-        let overlaid = self.publisher.overlay(Kind::Provider).await;
-        for id in &request.providers {
-            let is_overlaid = overlaid.iter().any(|provider| provider.id == *id);
-            if !is_overlaid && self.store.resource(Kind::Provider, id).await?.is_none() {
-                return Err(KeyError::UnknownProvider { id: id.clone() });
+        Ok(())
+    }
+
+    /// A scope by the providers' ids, whichever of their names were said.
+    async fn scope(&self, named: &[String]) -> Result<Vec<String>, KeyError> {
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = ProviderNames::read(&self.store, &self.publisher).await?;
+        let mut ids = Vec::with_capacity(named.len());
+        for name in named {
+            let id = names.id_of(name)?;
+            if !ids.contains(&id) {
+                ids.push(id);
             }
         }
-        Ok(())
+        Ok(ids)
     }
 
     fn draw(&self) -> VirtualKeySecret {

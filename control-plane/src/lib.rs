@@ -22,5 +22,6 @@ mod testing;
 
 pub use api::Access;
 pub use link::link;
+pub use names::{ProviderNameError, UnknownProvider};
 pub use owner_token::TOKEN_FILE;
 pub use plane::{ControlPlane, ControlPlaneSettings, OpenError, ReconcileError};

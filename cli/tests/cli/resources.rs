@@ -169,3 +169,45 @@ fn a_backup_brings_everything_back() {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+#[test]
+fn a_built_in_may_be_named_by_any_of_its_names() {
+    let home = Home::new();
+    let _serving = home.serve(&[]);
+    let signed = home.json(&["key", "sign", "--providers", "qwen,alibaba"]);
+    assert_eq!(signed["providers"], serde_json::json!(["alibaba"]));
+    let added = home.json(&["route", "add", "fast", "qwen:qwen3-max"]);
+    assert_eq!(added["spec"]["endpoints"][0]["provider"], "alibaba");
+    home.json(&["route", "add", "brief", "qwen:qwen3-max", "--ephemeral"]);
+    let routes = home.json(&["route", "list"]).to_string();
+    assert!(!routes.contains("\"qwen\""), "{routes}");
+    let commands: [&[&str]; 3] = [
+        &["key", "sign", "--providers", "opnai", "--json"],
+        &["route", "add", "x", "opnai:gpt-4o", "--json"],
+        &["route", "add", "x", "opnai:gpt-4o", "--ephemeral", "--json"],
+    ];
+    for command in commands {
+        let refused = home.run(command);
+        assert_ne!(refused.code, 0, "{command:?}");
+        let message = refused.error()["message"].to_string();
+        assert!(message.contains("did you mean `openai`?"), "{command:?}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_summed_by_route_and_by_hour() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config(&config(&provider.url(), true));
+    let serving = home.serve(&[]);
+    home.json(&["route", "add", "fast", "steady:parrot"]);
+    eventually("it is served", || (serving.chat("fast", None).status == 200).then_some(()));
+    let row = |by: &str| {
+        eventually("usage is stored", || {
+            let report = home.json(&["usage", "--by", by]);
+            report["rows"].as_array()?.first().map(|row| text(&row["group"]))
+        })
+    };
+    assert_eq!(row("route"), "fast");
+    let hour = row("hour");
+    assert!(hour.contains('T') && hour.contains(":00:00"), "{hour}");
+}

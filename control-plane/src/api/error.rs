@@ -104,7 +104,7 @@ const fn of_key(error: &KeyError) -> (StatusCode, &'static str) {
         | KeyError::Name
         | KeyError::ZeroLimit { .. }
         | KeyError::ExpiresInThePast
-        | KeyError::UnknownProvider { .. }
+        | KeyError::UnknownProvider(_)
         | KeyError::GraceTooLong { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
         KeyError::Unknown { .. } => (StatusCode::NOT_FOUND, "not_found"),
         KeyError::Revoked => (StatusCode::CONFLICT, "key_revoked"),

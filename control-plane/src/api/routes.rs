@@ -12,6 +12,7 @@ use crate::{
         types::{List, Meta, RoutePut, RouteView},
         view::{changed, check_name, deleted, find, in_force, removing, replacing, versioned},
     },
+    names::ProviderNames,
     resource::{Declared, Kind, Owner, Resource, Spec},
     snapshot::{compile::account_id, publisher::Urgency},
     store::Change,
@@ -46,10 +47,10 @@ async fn put(
     By(actor): By,
     Name(name): Name,
     if_match: IfMatch,
-    Body(RoutePut { spec }): Body<RoutePut>,
+    Body(RoutePut { mut spec }): Body<RoutePut>,
 ) -> Result<Response, ApiError> {
     check_name("route's name", &name)?;
-    check(&api, &spec).await?;
+    check(&api, &mut spec).await?;
     let expect = replacing(&api, Kind::Route, &name, if_match).await?;
     let declared = Declared { id: name.clone(), spec: Spec::Route(spec), secret: None };
     let change = Change::Put { declared, owner: Owner::Api, expect };
@@ -71,17 +72,17 @@ async fn delete(
     Ok(deleted(committed.revision))
 }
 
-async fn check(api: &Api, spec: &Route) -> Result<(), ApiError> {
+/// Finds what the endpoints name; providers are kept by their ids, whichever name was said.
+async fn check(api: &Api, spec: &mut Route) -> Result<(), ApiError> {
     if spec.endpoints.is_empty() {
         return Err(ApiError::Invalid("a route needs at least one endpoint".to_owned()));
     }
-    for (index, endpoint) in spec.endpoints.iter().enumerate() {
+    let names = ProviderNames::read(&api.store, &api.publisher).await?;
+    for (index, endpoint) in spec.endpoints.iter_mut().enumerate() {
+        endpoint.provider = names.id_of(&endpoint.provider).map_err(|unknown| {
+            ApiError::Invalid(format!("spec.endpoints[{index}].provider: {unknown}"))
+        })?;
         let provider = &endpoint.provider;
-        if find(api, Kind::Provider, provider).await?.is_none() {
-            return Err(ApiError::Invalid(format!(
-                "spec.endpoints[{index}].provider: no provider is named `{provider}`"
-            )));
-        }
         let Some(account) = &endpoint.account else { continue };
         if find(api, Kind::Account, &account_id(provider, account)).await?.is_none() {
             return Err(ApiError::Invalid(format!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::StoreError;
+use crate::{names::UnknownProvider, store::StoreError};
 
 /// Why a key was not minted or changed.
 #[derive(Debug, thiserror::Error)]
@@ -23,11 +23,8 @@ pub(crate) enum KeyError {
     #[error("the expiry is in the past")]
     ExpiresInThePast,
     /// The scope names a provider that nobody declared.
-    #[error("no provider is named `{id}`")]
-    UnknownProvider {
-        /// The name.
-        id: String,
-    },
+    #[error(transparent)]
+    UnknownProvider(#[from] UnknownProvider),
     /// Nothing has this id.
     #[error("no key has the id `{id}`")]
     Unknown {

@@ -29,7 +29,7 @@ mod yaml;
 pub use document::{Document, Entry, NotActive, Origin};
 pub use env::{Environment, EnvironmentError, Layer};
 pub use load::{Discovered, DiscoveredKind, Loaded, SourceText, Sources, load};
-pub use report::{Position, Problem};
+pub use report::{Position, Problem, did_you_mean};
 pub use schema::schema;
 pub use server::{
     Auth, Control, Cors, DEFAULT_ADMIN_LISTEN, DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, Lifecycle,

@@ -212,7 +212,7 @@ impl Report {
 const LONGEST_NAME: usize = 200;
 
 /// Proposes the candidate that a wrong name is most like, if any is near enough.
-pub(crate) fn did_you_mean<'a>(
+pub fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
