@@ -31,8 +31,8 @@ use crate::commands::serve::ServeOptions;
 use crate::daemon::{Launch, Lock, Running, remove_stale};
 use crate::database;
 use crate::discovery::Scan;
-use crate::failure::{Doing as _, Failure, chain};
-use crate::installation::Installation;
+use crate::failure::{Failure, chain};
+use crate::installation::{Elsewhere, Installation};
 use crate::process::Reloaded;
 use crate::serving::{self, Serving};
 use administration::{Administration, Prepared};
@@ -192,7 +192,7 @@ fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failur
     let (places, env) = (&context.places, &context.env);
     let has_config = places.existing_config()?.is_some();
     let installation = Installation::new(places.clone(), env);
-    let configuration = installation.load(&[])?;
+    let configuration = installation.load(&[], Elsewhere::Presumed)?;
     for warning in &configuration.warnings {
         context.output.warn(warning);
     }

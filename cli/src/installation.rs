@@ -13,6 +13,7 @@ use bitrouter_catalog::Catalog;
 use bitrouter_config::{
     Discovered, Document, Environment as Variables, Layer, Loaded, Problem, SourceText, Sources,
 };
+use bitrouter_control_plane::reconcile::Elsewhere as Known;
 
 use crate::discovery::Found;
 use crate::failure::{Doing as _, Failure};
@@ -25,6 +26,15 @@ pub(crate) struct Installation {
     pub(crate) places: Places,
     process: BTreeMap<String, String>,
     forwarded: BTreeMap<String, String>,
+}
+
+/// What is known of providers that no file declares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Elsewhere<'a> {
+    /// These are made through the API, and no others.
+    Known(&'a Known),
+    /// Only the control plane knows: whatever is named may be there.
+    Presumed,
 }
 
 /// What was read.
@@ -43,6 +53,8 @@ pub(crate) struct Configuration {
     pub(crate) warnings: Vec<String>,
     /// Variables that provider keys and base URLs are read from.
     pub(crate) env_names: BTreeSet<String>,
+    /// Providers that are presumed to be made through the API.
+    pub(crate) presumed: BTreeSet<String>,
 }
 
 impl Installation {
@@ -66,7 +78,11 @@ impl Installation {
     }
 
     /// Reads the config file, the provider manifests and the `.env` file.
-    pub(crate) fn read(&self, discovered: Vec<Discovered>) -> Result<Read, Failure> {
+    pub(crate) fn read(
+        &self,
+        discovered: Vec<Discovered>,
+        elsewhere: Elsewhere<'_>,
+    ) -> Result<Read, Failure> {
         let main = self.places.existing_config()?.map(source).transpose()?;
         let mut warnings = Vec::new();
         let mut environment = Variables::default();
@@ -78,33 +94,53 @@ impl Installation {
         environment.extend(Layer::Process, self.process.clone());
         environment.extend(Layer::Forwarded, self.forwarded.clone());
         let manifests = manifests(&self.places.home.join("providers.d"))?;
-        let sources =
-            Sources { main, manifests, environment, discovered, known_providers: Vec::new() };
+        let (known_providers, presumes_providers) = match elsewhere {
+            Elsewhere::Known(known) => {
+                (known.made.iter().chain(&known.gone).cloned().collect(), false)
+            }
+            Elsewhere::Presumed => (Vec::new(), true),
+        };
+        let sources = Sources {
+            main,
+            manifests,
+            environment,
+            discovered,
+            known_providers,
+            presumes_providers,
+        };
         Ok(Read { sources, warnings })
     }
 
     /// Reads everything, and says all that is right and wrong about it.
-    pub(crate) fn check(&self) -> Result<(Loaded, Vec<String>), Failure> {
-        let Read { sources, warnings } = self.read(Vec::new())?;
+    pub(crate) fn check(&self, known: &Known) -> Result<(Loaded, Vec<String>), Failure> {
+        let Read { sources, warnings } = self.read(Vec::new(), Elsewhere::Known(known))?;
         Ok((bitrouter_config::load(&sources, Catalog::builtin()), warnings))
     }
 
     /// Reads everything and makes of it what may be relied on; all problems are in one failure.
-    pub(crate) fn load(&self, found: &[Found]) -> Result<Configuration, Failure> {
+    pub(crate) fn load(
+        &self,
+        found: &[Found],
+        elsewhere: Elsewhere<'_>,
+    ) -> Result<Configuration, Failure> {
         let discovered = found.iter().filter_map(Found::declared).collect();
-        let Read { sources, mut warnings } = self.read(discovered)?;
+        let Read { sources, mut warnings } = self.read(discovered, elsewhere)?;
         let catalog = Catalog::builtin();
         let loaded = bitrouter_config::load(&sources, catalog);
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         let Some(mut document) = loaded.document else { return Err(not_usable(&loaded.problems)) };
         tell_contexts(&mut document, found);
         let env_names = env_names::of(&sources, Some(&document), catalog);
-        Ok(Configuration { document, warnings, env_names })
+        if let Elsewhere::Known(known) = elsewhere {
+            warnings.extend(left_out(&document, &known.gone));
+        }
+        let presumed = loaded.presumed_providers;
+        Ok(Configuration { document, warnings, env_names, presumed })
     }
 
     /// Variables that provider keys and base URLs are read from, as the files are now.
     pub(crate) fn env_names(&self) -> Result<BTreeSet<String>, Failure> {
-        let Read { sources, .. } = self.read(Vec::new())?;
+        let Read { sources, .. } = self.read(Vec::new(), Elsewhere::Presumed)?;
         let catalog = Catalog::builtin();
         let loaded = bitrouter_config::load(&sources, catalog);
         Ok(env_names::of(&sources, loaded.document.as_ref(), catalog))
@@ -122,6 +158,20 @@ impl Installation {
             Err(error) => Err(error).doing(format_args!("read {}", path.display())),
         }
     }
+}
+
+/// Says which routes name providers that are gone.
+fn left_out(document: &Document, gone: &BTreeSet<String>) -> Vec<String> {
+    let mut said = Vec::new();
+    for route in &document.routes {
+        for endpoint in route.spec.endpoints.iter().filter(|it| gone.contains(&it.provider)) {
+            said.push(format!(
+                "the route `{}` names the provider `{}`, which was deleted: that endpoint is left out",
+                route.id, endpoint.provider
+            ));
+        }
+    }
+    said
 }
 
 /// What a model server says of its models' context windows holds, unless the config says otherwise.
@@ -190,7 +240,7 @@ mod tests {
             [("C".to_owned(), "caller".to_owned()), ("B".to_owned(), "process".to_owned())];
         let (next, changed) = installation.forwarding(handed.into());
         assert_eq!(changed, ["C"], "only what differs counts as changed");
-        let environment = next.read(Vec::new()).unwrap().sources.environment;
+        let environment = next.read(Vec::new(), Elsewhere::Presumed).unwrap().sources.environment;
         let read = ["A", "B", "C"].map(|name| environment.get(name));
         assert_eq!(read, [Some("file"), Some("process"), Some("caller")]);
     }
@@ -203,7 +253,7 @@ mod tests {
         for name in ["b.yaml", "a.yml", "notes.txt"] {
             fs::write(manifests.join(name), name).unwrap();
         }
-        let read = installation(dir.path(), &[]).read(Vec::new()).unwrap();
+        let read = installation(dir.path(), &[]).read(Vec::new(), Elsewhere::Presumed).unwrap();
         let texts: Vec<_> = read.sources.manifests.iter().map(|it| it.text.as_str()).collect();
         assert_eq!(texts, ["a.yml", "b.yaml"]);
     }

@@ -71,7 +71,6 @@ fn run(command: Option<Command>, context: &Context) -> Result<(), Failure> {
         Some(Command::Demo(_)) => commands::demo::run(context),
         Some(Command::Start(start)) => start.run(context),
         Some(Command::Init(init)) => init.run(context),
-        Some(Command::Config(config)) => config.run(context),
         Some(Command::Completions(completions)) => {
             let script = completions.script();
             if context.output.is_json() {
@@ -90,13 +89,14 @@ fn run(command: Option<Command>, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Commands that talk to a bitrouter that runs.
+/// Commands that talk to a bitrouter, if one runs.
 async fn talk(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Stop(stop) => stop.run(context).await,
         Command::Restart(restart) => restart.run(context).await,
         Command::Reload(reload) => reload.run(context).await,
         Command::Status(status) => status.run(context).await,
+        Command::Config(config) => config.run(context).await,
         Command::Providers(providers) => providers.run(context).await,
         Command::Models(models) => models.run(context).await,
         Command::Route(route) => route.run(context).await,
@@ -112,7 +112,6 @@ async fn talk(command: Command, context: &Context) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Start(_)
         | Command::Init(_)
-        | Command::Config(_)
         | Command::Completions(_) => Ok(()),
     }
 }

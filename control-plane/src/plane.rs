@@ -17,8 +17,9 @@ use crate::{
     housekeeping,
     keys::Keys,
     ledger::service::Ledger,
+    names::{ProviderNameError, ProviderNames},
     owner_token::{self, TokenFileError},
-    reconcile::Clashes,
+    reconcile::{Clashes, Elsewhere},
     resource::{Declared, Resource, Revision},
     secrets::{KeyFileError, SealingKeys},
     snapshot::publisher::Publisher,
@@ -135,6 +136,17 @@ impl ControlPlane {
     /// Takes only what the configuration file declares; see [`Self::adopt`].
     pub async fn reconcile(&self, file: Vec<Declared>) -> Result<Revision, ReconcileError> {
         self.shared.publisher.adopt(Some(file), None).await
+    }
+
+    /// The providers that the configuration file may name without declaring them.
+    pub async fn providers_elsewhere(&self) -> Result<Elsewhere, StoreError> {
+        Ok(Elsewhere::of(&self.shared.store.load_all().await?.1))
+    }
+
+    /// The id of the provider that a name means: its own, or another name of the same built-in.
+    pub async fn provider_id(&self, name: &str) -> Result<String, ProviderNameError> {
+        let Shared { store, publisher, .. } = &*self.shared;
+        Ok(ProviderNames::read(store, publisher).await?.id_of(name)?)
     }
 
     /// Takes only what the environment and this machine offer; see [`Self::adopt`]. None of it is

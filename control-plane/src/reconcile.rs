@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bitrouter_catalog::Catalog;
 use bitrouter_config::{Document, Entry, Origin};
 use bitrouter_keys::Secret;
 
@@ -123,6 +124,38 @@ impl Plan {
         self.shown.push(Shown { operation: ChangeOperation::Delete, kind, id: id.clone() });
         let expect = Expect::Version(found.resource_version);
         self.changes.push(Change::Delete { kind, id, owner, expect });
+    }
+}
+
+/// Providers that the configuration file may name without declaring them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Elsewhere {
+    /// Those that were made through the API.
+    pub made: BTreeSet<String>,
+    /// Those that are not there any more, though a route of the file that is in force names them:
+    /// that does not make a configuration wrong which was right when it was taken.
+    pub gone: BTreeSet<String>,
+}
+
+impl Elsewhere {
+    pub(crate) fn of(stored: &[Resource]) -> Self {
+        let (mut all, mut elsewhere) = (BTreeSet::new(), Self::default());
+        for found in stored.iter().filter(|found| found.spec.kind() == Kind::Provider) {
+            all.insert(found.id.as_str());
+            if found.owner == Owner::Api {
+                elsewhere.made.insert(found.id.clone());
+            }
+        }
+        for found in stored.iter().filter(|found| found.owner == Owner::File) {
+            let Spec::Route(route) = &found.spec else { continue };
+            let named = route.endpoints.iter().map(|endpoint| &endpoint.provider);
+            // Built-in providers are not stored where the environment has switched them on.
+            let gone = named.filter(|id| {
+                !all.contains(id.as_str()) && Catalog::builtin().provider(id).is_none()
+            });
+            elsewhere.gone.extend(gone.cloned());
+        }
+        elsewhere
     }
 }
 

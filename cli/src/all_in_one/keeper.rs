@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use bitrouter_config::resource::Route;
 use bitrouter_config::{Document, Server};
 use bitrouter_control_plane::resource::{Declared, Spec};
-use bitrouter_control_plane::{ControlPlane, reconcile};
+use bitrouter_control_plane::{ControlPlane, ProviderNameError, reconcile};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce;
 use crate::discovery::{Found, Scan};
 use crate::failure::{Failure, chain};
-use crate::installation::{Configuration, Installation};
+use crate::installation::{Configuration, Elsewhere, Installation};
 use crate::process::Reloaded;
 use crate::serving::{Serving, check_protection};
 
@@ -61,6 +61,7 @@ impl Keeper {
         configuration: Configuration,
         serving: &Serving,
     ) -> Result<(Self, watch::Receiver<InForce>), Failure> {
+        let configuration = known(&control_plane, &installation, configuration).await?;
         let in_force = InForce {
             env_names: configuration.env_names,
             discovered: Vec::new(),
@@ -105,12 +106,14 @@ impl Keeper {
     async fn reload(&mut self, env: BTreeMap<String, String>) -> Result<Reloaded, Failure> {
         let (installation, changed_env) = self.installation.forwarding(env);
         let found = self.and(self.scan.run().await);
-        let mut configuration = self.load(&installation, &found).map_err(Self::stays)?;
-        if configuration.document.server != self.server {
-            configuration.warnings.push(
-                "the `server` section has changed: `bitrouter restart` takes it into use"
-                    .to_owned(),
-            );
+        let loaded = self.load(&installation, &found).await;
+        let mut configuration = loaded.map_err(Self::stays)?;
+        let changed = self.server.differences(&configuration.document.server);
+        if !changed.is_empty() {
+            configuration.warnings.push(format!(
+                "changed in the `server` section: {}; `bitrouter restart` takes that into use",
+                changed.join(", ")
+            ));
         }
         let warnings = configuration.warnings.clone();
         let revision = self.adopt(configuration, found).await.map_err(Self::stays)?;
@@ -123,7 +126,7 @@ impl Keeper {
         if found == self.found {
             return;
         }
-        let adopted = match self.load(&self.installation, &found) {
+        let adopted = match self.load(&self.installation, &found).await {
             Ok(configuration) => self.adopt(configuration, found).await,
             Err(failure) => Err(failure),
         };
@@ -133,13 +136,14 @@ impl Keeper {
     }
 
     /// Reads everything, and refuses what `serve` refuses.
-    fn load(
+    async fn load(
         &self,
         installation: &Installation,
         found: &BTreeMap<String, Found>,
     ) -> Result<Configuration, Failure> {
         let servers: Vec<Found> = found.values().cloned().collect();
-        let configuration = installation.load(&servers)?;
+        let known = elsewhere(&self.control_plane).await?;
+        let configuration = installation.load(&servers, Elsewhere::Known(&known))?;
         check_protection(self.accepts_inactive, &configuration.document)?;
         Ok(configuration)
     }
@@ -158,7 +162,8 @@ impl Keeper {
         }
         let before = self.ephemeral.clone();
         match route {
-            Some(route) => {
+            Some(mut route) => {
+                self.name_providers(&mut route).await?;
                 self.ephemeral.insert(name, route);
             }
             None if self.ephemeral.remove(&name).is_none() => {
@@ -172,6 +177,20 @@ impl Keeper {
             self.ephemeral = before;
         }
         told.map(drop)
+    }
+
+    /// Puts the providers' ids in place of their other names.
+    async fn name_providers(&self, route: &mut Route) -> Result<(), Failure> {
+        for endpoint in &mut route.endpoints {
+            let found = self.control_plane.provider_id(&endpoint.provider).await;
+            endpoint.provider = found.map_err(|error| match &error {
+                ProviderNameError::Unknown(unknown) => Failure::refused(unknown.to_string())
+                    .kind("invalid_request")
+                    .hint("`bitrouter providers list` shows them"),
+                ProviderNameError::Store(_) => Failure::failed(chain(&error)),
+            })?;
+        }
+        Ok(())
     }
 
     async fn adopt(
@@ -235,4 +254,27 @@ fn check_ephemeral(name: &str, route: &Route, document: &Document) -> Result<(),
         .kind("name_clash"));
     }
     Ok(())
+}
+
+async fn elsewhere(control_plane: &ControlPlane) -> Result<reconcile::Elsewhere, Failure> {
+    let known = control_plane.providers_elsewhere().await;
+    known.map_err(|error| Failure::failed(chain(&error)))
+}
+
+/// The first configuration, once the control plane can say which providers it has. Read again only if
+/// that matters.
+async fn known(
+    control_plane: &ControlPlane,
+    installation: &Installation,
+    presuming: Configuration,
+) -> Result<Configuration, Failure> {
+    let known = elsewhere(control_plane).await?;
+    if presuming.presumed.is_empty() && known.made.is_empty() {
+        return Ok(presuming);
+    }
+    let configuration = installation.load(&[], Elsewhere::Known(&known))?;
+    for warning in configuration.warnings.iter().filter(|it| !presuming.warnings.contains(it)) {
+        tracing::warn!("{warning}");
+    }
+    Ok(configuration)
 }

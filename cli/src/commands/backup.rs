@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::Context;
 use crate::failure::{Doing as _, Failure};
 use crate::home::{CONFIG_FILE, private_dir};
-use crate::installation::Installation;
+use crate::installation::{Elsewhere, Installation};
 use crate::{daemon, database};
 
 /// The database, as rows that either kind of database can take in.
@@ -205,7 +205,7 @@ async fn open(url: &str, keys: &Path) -> Result<Store, Failure> {
 
 fn database_url(context: &Context) -> Result<String, Failure> {
     let installation = Installation::new(context.places.clone(), &context.env);
-    let loaded = installation.load(&[])?;
+    let loaded = installation.load(&[], Elsewhere::Presumed)?;
     database::url(&context.globals, &context.env, &loaded.document, &context.places)
 }
 

@@ -1,12 +1,17 @@
 //! `config`: the config file, checked, described, shown.
 
 use bitrouter_config::{NotActive, Problem};
+use bitrouter_control_plane::api::types::ProviderView;
+use bitrouter_control_plane::reconcile::Elsewhere;
+use bitrouter_control_plane::resource::Owner;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Context;
+use crate::client::{Client, all};
+use crate::daemon;
 use crate::failure::Failure;
-use crate::installation::Installation;
+use crate::installation::{self, Installation};
 use crate::{output, text};
 
 /// Check, describe or show the configuration.
@@ -48,9 +53,9 @@ struct Validated {
 
 impl Config {
     /// Does it.
-    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Validate(_) => validate(context),
+            Self::Validate(_) => validate(context).await,
             Self::Schema(_) => {
                 output::verbatim(&format!("{:#}", bitrouter_config::schema()));
                 Ok(())
@@ -60,8 +65,19 @@ impl Config {
     }
 }
 
-fn validate(context: &Context) -> Result<(), Failure> {
-    let (loaded, notes) = installation(context).check()?;
+/// The providers of the API, if a bitrouter runs here: who else would know?
+async fn elsewhere(context: &Context) -> Elsewhere {
+    let client = Client::local(&context.places);
+    let providers = match daemon::running(&context.places) {
+        Some(_) => all::<ProviderView>(&client, "/v1/providers").await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let made = providers.into_iter().filter(|provider| provider.meta.owner == Owner::Api);
+    Elsewhere { made: made.map(|provider| provider.id).collect(), ..Elsewhere::default() }
+}
+
+async fn validate(context: &Context) -> Result<(), Failure> {
+    let (loaded, notes) = installation(context).check(&elsewhere(context).await)?;
     for note in &notes {
         context.output.warn(note);
     }
@@ -96,7 +112,7 @@ fn verdict(context: &Context, validated: &Validated) -> String {
 }
 
 fn show(context: &Context) -> Result<(), Failure> {
-    let configuration = installation(context).load(&[])?;
+    let configuration = installation(context).load(&[], installation::Elsewhere::Presumed)?;
     let shown = configuration.document.to_redacted_json();
     context.output.result(&shown, || format!("{shown:#}"));
     Ok(())

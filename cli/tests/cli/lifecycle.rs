@@ -169,6 +169,62 @@ async fn a_reload_with_a_bad_config_keeps_the_old_one_and_says_so() {
     assert_eq!(serving.chat("steady:parrot", None).status, 200);
 }
 
+#[test]
+fn a_reload_names_what_needs_a_restart() {
+    let home = Home::with_config("server: { skip_auth: true }\n");
+    let _serving = home.serve(&[]);
+    let changed =
+        "server: { skip_auth: false, usage_retention: 30d, upstream: { no_proxy: [a] } }\n";
+    home.write("bitrouter.yaml", changed);
+    let warnings = reload(&home, &[]).document()["warnings"].to_string();
+    for key in ["skip_auth", "usage_retention", "upstream.no_proxy", "bitrouter restart"] {
+        assert!(warnings.contains(key), "{key} is missing in {warnings}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_may_route_to_a_provider_of_the_api() {
+    let provider = FakeProvider::start().await;
+    let home = Home::with_config("server: { skip_auth: true }\ninherit_defaults: false\n");
+    let serving = home.serve(&[]);
+    let spec = format!(
+        "providers: {{ made: {{ api_base: {}, api_key: k, models: [parrot] }} }}\n",
+        provider.url()
+    );
+    home.write("more.yaml", &spec);
+    let more = home.path().join("more.yaml");
+    home.json(&["apply", "-f", more.to_str().unwrap()]);
+    let route = "server: { skip_auth: true }\ninherit_defaults: false\n\
+                 models: { fast: { endpoints: [ { provider: made, model_id: parrot } ] } }\n";
+    home.write("bitrouter.yaml", route);
+    assert_eq!(home.run(&["config", "validate"]).code, 0);
+    assert_eq!(reload(&home, &[]).code, 0);
+    eventually("it is routed to", || (serving.chat("fast", None).status == 200).then_some(()));
+    drop(serving);
+
+    let serving = home.serve(&[]);
+    assert_eq!(serving.chat("fast", None).status, 200, "it starts with it, too");
+    home.write("more.yaml", "providers: {}\n");
+    home.json(&["apply", "--prune", "--yes", "-f", more.to_str().unwrap()]);
+    let plan = eventually("its endpoint is left out", || {
+        let done = home.run(&["route", "fast", "--json"]);
+        done.document()["left_out"].as_array().filter(|it| !it.is_empty()).cloned()
+    });
+    assert!(plan[0].to_string().contains("made"), "{plan:?}");
+    let reloaded = reload(&home, &[]);
+    assert_eq!(reloaded.code, 0, "{}", reloaded.stdout);
+    assert!(
+        reloaded.document()["warnings"].to_string().contains("was deleted"),
+        "{}",
+        reloaded.stdout
+    );
+    drop(serving);
+    drop(home.serve(&[]));
+    home.write("bitrouter.yaml", &route.replace("made", "mede"));
+    let done = home.serve_in_vain(&[]);
+    assert_eq!(done.error()["kind"], "invalid_config", "{}", done.stdout);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_does_not_switch_protection_on_that_is_not_there() {
     let provider = FakeProvider::start().await;

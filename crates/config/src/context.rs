@@ -28,6 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) variables: BTreeSet<String>,
     /// Providers that have a key at some endpoint of a route.
     pub(crate) keyed: HashSet<String>,
+    /// Providers that are presumed to be declared elsewhere. Absent: none is.
+    pub(crate) presumed: Option<BTreeSet<String>>,
 }
 
 /// A text that may have been left out for want of a variable.

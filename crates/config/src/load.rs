@@ -42,6 +42,9 @@ pub struct Sources {
     pub discovered: Vec<Discovered>,
     /// Providers declared elsewhere (through the admin API), which routes may refer to.
     pub known_providers: Vec<String>,
+    /// True while nobody can say what is declared elsewhere: then every other provider that routes
+    /// name is presumed to be, and listed in [`Loaded::presumed_providers`].
+    pub presumes_providers: bool,
 }
 
 /// A text and its name.
@@ -102,6 +105,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What works, but not as somebody may expect.
     pub warnings: Vec<Problem>,
+    /// Providers that are named and were not found; see [`Sources::presumes_providers`].
+    pub presumed_providers: BTreeSet<String>,
 }
 
 /// Loads a configuration: every text is read, `${VAR}` is filled in, the form is checked against the
@@ -129,11 +134,13 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Loaded {
         not_active: Vec::new(),
         variables: reader.variables,
         keyed: keyed(&file, catalog),
+        presumed: sources.presumes_providers.then(BTreeSet::new),
     };
     let document = is_sound.then(|| document(&mut cx, &file, &root, &declared, sources));
+    let presumed_providers = cx.presumed.take().unwrap_or_default();
     let (problems, warnings) = cx.report.finish();
     let document = document.filter(|_| problems.is_empty());
-    Loaded { document, problems, warnings }
+    Loaded { document, problems, warnings, presumed_providers }
 }
 
 fn document(

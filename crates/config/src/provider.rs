@@ -50,6 +50,26 @@ impl Providers {
         if is_known { Some(name.to_owned()) } else { self.aliases.get(name).cloned() }
     }
 
+    /// The id that a reference means. One to a provider that does not exist is reported, or else
+    /// presumed to be declared elsewhere.
+    pub(crate) fn find_or_report(
+        &self,
+        cx: &mut Context<'_>,
+        name: &str,
+        place: &Place,
+    ) -> Option<String> {
+        let found = self.find(name);
+        if found.is_some() {
+            return found;
+        }
+        if let Some(presumed) = &mut cx.presumed {
+            presumed.insert(name.to_owned());
+            return Some(name.to_owned());
+        }
+        self.report_unknown(cx, name, place, true);
+        None
+    }
+
     /// The provider with this id.
     pub(crate) fn get(&self, id: &str) -> Option<&Provider> {
         self.entries.iter().find(|it| it.id == id).map(|it| &it.spec)

@@ -104,10 +104,8 @@ fn endpoints(
         let place = place.key("endpoints").index(index);
         let model = model_of(cx, raw, &place);
         let Some(name) = &raw.provider else { continue };
-        let Some(provider) = providers.find(name) else {
-            providers.report_unknown(cx, name, &place.key("provider"), true);
-            continue;
-        };
+        let at = place.key("provider");
+        let Some(provider) = providers.find_or_report(cx, name, &at) else { continue };
         let Some(model) = model else { continue };
         let endpoint = RouteEndpoint {
             provider,
@@ -316,12 +314,7 @@ fn routing_of(
     let mut named = |names: &Option<Vec<String>>, key: &str| {
         let mut ids = Vec::new();
         for (index, name) in names.iter().flatten().enumerate() {
-            match providers.find(name) {
-                Some(id) => ids.push(id),
-                None => {
-                    providers.report_unknown(cx, name, &place.key(key).index(index), true);
-                }
-            }
+            ids.extend(providers.find_or_report(cx, name, &place.key(key).index(index)));
         }
         ids
     };

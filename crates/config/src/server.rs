@@ -36,6 +36,39 @@ pub struct Server {
     pub discovery: Option<bool>,
 }
 
+impl Server {
+    /// The keys of the section that are not the same in another, as they are written in the file.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (listener, upstream) = (&self.listener, &self.upstream);
+        [
+            ("listen", listener.listen == other.listener.listen),
+            ("admin_listen", self.control.admin_listen == other.control.admin_listen),
+            ("log_level", self.log_level == other.log_level),
+            ("skip_auth", self.auth.skip_auth == other.auth.skip_auth),
+            ("allow_open", self.auth.allow_open == other.auth.allow_open),
+            ("metrics", listener.metrics == other.listener.metrics),
+            ("tls", listener.tls == other.listener.tls),
+            ("max_body", listener.max_body_bytes == other.listener.max_body_bytes),
+            ("control_socket", self.control.socket == other.control.socket),
+            ("trusted_proxies", listener.trusted_proxies == other.listener.trusted_proxies),
+            ("cors", listener.cors == other.listener.cors),
+            ("upstream.proxy", upstream.proxy == other.upstream.proxy),
+            ("upstream.no_proxy", upstream.no_proxy == other.upstream.no_proxy),
+            (
+                "upstream.ca_certificates",
+                upstream.ca_certificates == other.upstream.ca_certificates,
+            ),
+            ("upstream.timeouts", upstream.timeouts == other.upstream.timeouts),
+            ("drain_timeout", self.lifecycle.drain_timeout == other.lifecycle.drain_timeout),
+            ("usage_retention", self.lifecycle.usage_retention == other.lifecycle.usage_retention),
+            ("discovery", self.discovery == other.discovery),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_same)| (!is_same).then_some(key))
+        .collect()
+    }
+}
+
 /// The listener of model traffic.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {

@@ -95,6 +95,19 @@ fn a_provider_made_elsewhere_is_known() {
 }
 
 #[test]
+fn providers_are_presumed_while_nobody_can_say() {
+    let text = "models: {r: {endpoints: [{provider: from-api, model_id: m}]}}\n\
+                presets: {p: {routing: {only: [other, openai]}}}";
+    let sources = Sources { presumes_providers: true, ..sources(text, &[]) };
+    let loaded = bitrouter_config::load(&sources, Catalog::builtin());
+    assert_eq!(lines(&loaded.problems), Vec::<String>::new());
+    let presumed: Vec<_> = loaded.presumed_providers.iter().map(String::as_str).collect();
+    assert_eq!(presumed, ["from-api", "other"]);
+    let document = loaded.document.unwrap();
+    assert_eq!(document.route("r").endpoints[0].provider, "from-api");
+}
+
+#[test]
 fn a_preset_for_a_model_that_nobody_declares_is_warned_of() {
     let text = "models: {smart: {endpoints: [{provider: openai, model_id: gpt-4o}]}}\n\
                 presets: {a: {model: smrt}, b: {model: smart}, c: {model: 'openai:x'}, d: {model: gpt-4o}}";

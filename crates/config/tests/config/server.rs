@@ -61,3 +61,33 @@ fn bad_settings_are_all_named() {
         ]
     );
 }
+
+#[test]
+fn each_changed_key_is_named() {
+    let texts = [
+        ("listen", "listen: 127.0.0.1:1"),
+        ("admin_listen", "admin_listen: 127.0.0.1:1"),
+        ("log_level", "log_level: debug"),
+        ("skip_auth", "skip_auth: true"),
+        ("allow_open", "allow_open: true"),
+        ("metrics", "metrics: public"),
+        ("tls", "tls: {cert: c.pem, key: k.pem}"),
+        ("max_body", "max_body: 1MB"),
+        ("control_socket", "control_socket: other.sock"),
+        ("trusted_proxies", "trusted_proxies: [10.0.0.0/8]"),
+        ("cors", "cors: {origins: ['https://app.example.com']}"),
+        ("upstream.proxy", "upstream: {proxy: 'http://proxy:3128'}"),
+        ("upstream.no_proxy", "upstream: {no_proxy: [localhost]}"),
+        ("upstream.ca_certificates", "upstream: {ca_certificates: [ca.pem]}"),
+        ("upstream.timeouts", "upstream: {timeouts: {connect: 3s}}"),
+        ("drain_timeout", "drain_timeout: 45s"),
+        ("usage_retention", "usage_retention: 90d"),
+        ("discovery", "discovery: false"),
+    ];
+    let before = bitrouter_config::Server::default();
+    assert!(before.differences(&before).is_empty());
+    for (key, text) in texts {
+        let after = document(&format!("server: {{{text}}}"), &[]).server;
+        assert_eq!(before.differences(&after), [key], "{text}");
+    }
+}
