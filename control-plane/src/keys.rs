@@ -58,7 +58,7 @@ impl Keys {
         once: Option<Once>,
     ) -> Result<Answer, KeyError> {
         let now_ms = self.clock.now_ms();
-        self.check(&request, now_ms).await?;
+        Self::check(&request, now_ms)?;
         let secret = self.draw();
         let id = format!("key_{}", self.entropy.uuid(self.clock.now()).simple());
         let user = request.user.clone();
@@ -151,7 +151,7 @@ impl Keys {
         Ok((resource, spec))
     }
 
-    async fn check(&self, request: &MintRequest, now_ms: u64) -> Result<(), KeyError> {
+    fn check(request: &MintRequest, now_ms: u64) -> Result<(), KeyError> {
         if !is_name(&request.user) {
             return Err(KeyError::User);
         }
@@ -178,10 +178,10 @@ impl Keys {
         if named.is_empty() {
             return Ok(Vec::new());
         }
-        let names = ProviderNames::read(&self.store, &self.publisher).await?;
+        let providers = ProviderNames::read(&self.store, &self.publisher).await?;
         let mut ids = Vec::with_capacity(named.len());
         for name in named {
-            let id = names.id_of(name)?;
+            let id = providers.id_of(name)?;
             if !ids.contains(&id) {
                 ids.push(id);
             }
