@@ -103,6 +103,8 @@ pub struct Attempt {
     pub usage: Option<Tokens>,
     /// What that cost. `None`: not known.
     pub cost: Option<Cost>,
+    /// True if the answer was not seen to its end, so that more may have been used.
+    pub is_partial: bool,
     /// True if the provider reported numbers that contradict each other.
     pub is_anomalous: bool,
     /// True if it reached the provider and may have been billed although it failed.
@@ -239,10 +241,24 @@ impl Attempt {
             error_code: String::new(),
             usage: None,
             cost: None,
+            is_partial: false,
             is_anomalous: false,
             may_have_been_billed: false,
             first_byte: None,
             duration: Duration::ZERO,
+        }
+    }
+
+    /// True if it used more than is known: an answer without usage, or one that broke off, since
+    /// dialects that report as they go say the rest only at its end. An attempt that was refused used
+    /// nothing.
+    pub fn is_usage_unknown(&self) -> bool {
+        match self.outcome {
+            _ if self.is_partial => true,
+            Some(Outcome::Interrupted) => true,
+            Some(Outcome::Timeout) if self.usage.is_some() => true,
+            Some(Outcome::Completed) => self.usage.is_none(),
+            _ => self.usage.is_none() && self.may_have_been_billed,
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn respond(
             settlement.sent(body.len());
             let failed = !status.is_success() || observed.fault.is_some();
             let outcome = if failed { Outcome::UpstreamError } else { Outcome::Completed };
-            settlement.conclude(Ending { outcome, observed: *observed });
+            settlement.conclude(Ending::whole(outcome, *observed));
             AnswerBody::Whole(body)
         }
         Content::Events { stream, out } => {

@@ -180,11 +180,16 @@ impl Relay {
     fn end(&mut self, stop: Stop) {
         let Some((stream, mut settlement)) = self.flow.take() else { return };
         let position = stream.observer.position();
-        let end = stream.observer.finish();
-        let (outcome, error) = conclude(stop, end.outcome);
+        let mut end = stream.observer.finish();
+        let (outcome, error) = conclude(stop, &end.outcome);
+        if let StreamOutcome::Failed(fault) = &end.outcome {
+            let fault = settlement.redactor().fault(fault.clone());
+            settlement.passed_fault(&fault);
+        }
         match error {
-            None => self.out.extend(end.rest),
+            None => self.out.extend(mem::take(&mut end.rest)),
             Some(error) => {
+                settlement.broke_off(error.code);
                 let error = error.with_request_id(settlement.request_id());
                 self.out.push(error.frames(stream.dialect, &position));
             }
@@ -192,12 +197,12 @@ impl Relay {
         for piece in &self.out {
             settlement.sent(piece.len());
         }
-        settlement.conclude(Ending { outcome, observed: end.observed });
+        settlement.conclude(Ending::of_stream(outcome, end));
     }
 }
 
 /// What the end of a stream means, and what the client must be told.
-fn conclude(stop: Stop, said: StreamOutcome) -> (Outcome, Option<ApiError>) {
+fn conclude(stop: Stop, said: &StreamOutcome) -> (Outcome, Option<ApiError>) {
     let broke = |code, message| ApiError::new(ErrorKind::Upstream, code, message);
     match (stop, said) {
         // The dialect's own end counts, however the connection was closed after it.
@@ -226,23 +231,41 @@ impl Drop for Relay {
             return self.detached.run(drain(stream, settlement));
         }
         let outcome = if is_complete { Outcome::Completed } else { Outcome::ClientGone };
-        let observed = stream.observer.finish().observed;
-        settlement.conclude(Ending { outcome, observed });
+        settlement.conclude(Ending::of_stream(outcome, stream.observer.finish()));
     }
 }
 
-/// Reads a stream to its end without a client. If it is stopped early, the settlement's own end
-/// records what is known by then.
-pub(crate) async fn drain(mut stream: Stream, settlement: Settlement) {
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(stream.idle, stream.upstream.frame()).await
-    {
-        let Ok(piece) = frame.into_data() else { continue };
-        if stream.observer.push(&piece) == Progress::Ended {
-            break;
+/// A stream without a client. Whenever it is dropped, what was seen by then is settled: also where
+/// it is never read at all.
+struct Unattended(Option<(Stream, Settlement)>);
+
+impl Unattended {
+    async fn read(&mut self) {
+        let Some((stream, _)) = &mut self.0 else { return };
+        let idle = stream.idle;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(idle, stream.upstream.frame()).await {
+            let Ok(piece) = frame.into_data() else { continue };
+            if stream.observer.push(&piece) == Progress::Ended {
+                break;
+            }
         }
     }
-    let observed = stream.observer.finish().observed;
-    settlement.conclude(Ending { outcome: Outcome::ClientGone, observed });
+}
+
+impl Drop for Unattended {
+    fn drop(&mut self) {
+        if let Some((stream, settlement)) = self.0.take() {
+            let end = stream.observer.finish();
+            settlement.conclude(Ending::of_stream(Outcome::ClientGone, end));
+        }
+    }
+}
+
+/// Reads a stream to its end without a client. Stopped early, or never begun, it settles with what
+/// is known by then.
+pub(crate) fn drain(stream: Stream, settlement: Settlement) -> impl Future<Output = ()> + Send {
+    let mut rest = Unattended(Some((stream, settlement)));
+    async move { rest.read().await }
 }
 
 /// Concludes an answer whose client left before it began.
@@ -253,7 +276,7 @@ pub(crate) async fn conclude_alone(reply: Reply, settlement: Settlement) {
         // Nobody reads it, and it is not read for its usage either.
         Content::Large { .. } => Observed::default(),
     };
-    settlement.conclude(Ending { outcome: Outcome::ClientGone, observed });
+    settlement.conclude(Ending::whole(Outcome::ClientGone, observed));
 }
 
 /// Passes on a whole answer that is too large to be held.
@@ -299,7 +322,7 @@ impl Passing {
                 }
             };
             if let Some(settlement) = self.settlement.take() {
-                settlement.conclude(Ending { outcome, observed: Observed::default() });
+                settlement.conclude(Ending::whole(outcome, Observed::default()));
             }
             return Poll::Ready((outcome != Outcome::Completed).then_some(Err(BrokenOff)));
         }

@@ -11,7 +11,7 @@ use bitrouter_runtime::{Clock, Entropy};
 use bitrouter_translate::{
     Surface,
     error::{FaultKind, UpstreamFault},
-    observe::Observed,
+    observe::{Observed, StreamEnd, StreamOutcome},
 };
 use http::StatusCode;
 
@@ -30,8 +30,23 @@ use crate::{
 /// How an answer ended, and what it said about itself.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    pub(crate) outcome: Outcome,
-    pub(crate) observed: Observed,
+    outcome: Outcome,
+    observed: Observed,
+    /// True if it was not seen to its end, so that more may have been used than it said.
+    is_partial: bool,
+}
+
+impl Ending {
+    /// Of an answer in one piece.
+    pub(crate) const fn whole(outcome: Outcome, observed: Observed) -> Self {
+        Self { outcome, observed, is_partial: false }
+    }
+
+    /// Of a stream, however far it was read.
+    pub(crate) fn of_stream(outcome: Outcome, end: StreamEnd) -> Self {
+        let is_partial = end.outcome != StreamOutcome::Complete;
+        Self { outcome, observed: end.observed, is_partial }
+    }
 }
 
 /// What every settlement needs, shared by all.
@@ -208,6 +223,11 @@ impl Settlement {
         self.error_code = Cow::Owned(code);
     }
 
+    /// The answer ends early, with an error of ours.
+    pub(crate) fn broke_off(&mut self, code: &'static str) {
+        self.error_code = Cow::Borrowed(code);
+    }
+
     /// Notes which status the client gets.
     pub(crate) fn tell(&mut self, status: StatusCode) {
         if let Some(recording) = &mut self.recording {
@@ -242,7 +262,7 @@ impl Settlement {
 
     /// Concludes with an answer.
     pub(crate) fn conclude(mut self, ending: Ending) {
-        self.finish(ending.outcome, Some(ending.observed));
+        self.finish(ending);
     }
 
     /// Concludes with an error of ours.
@@ -256,14 +276,15 @@ impl Settlement {
         self.error_code = Cow::Borrowed(code);
         self.tell(status);
         self.sent(bytes);
-        self.finish(outcome, None);
+        self.finish(Ending::whole(outcome, Observed::default()));
     }
 
-    fn finish(&mut self, outcome: Outcome, observed: Option<Observed>) {
+    fn finish(&mut self, ending: Ending) {
+        let outcome = ending.outcome;
         let Some(mut recording) = self.recording.take() else { return };
         let now = self.books.clock.instant();
         if let Some(current) = self.current.take() {
-            self.finish_attempt(recording.record(), current, outcome, observed, now);
+            self.finish_attempt(recording.record(), current, ending, now);
         }
         let record = recording.record();
         if let Some(mut permit) = self.permit.take() {
@@ -285,22 +306,16 @@ impl Settlement {
         recording.finish(ending);
     }
 
-    fn finish_attempt(
-        &self,
-        record: &mut Record,
-        current: Current,
-        outcome: Outcome,
-        observed: Option<Observed>,
-        now: Instant,
-    ) {
-        let observed = observed.unwrap_or_default();
+    fn finish_attempt(&self, record: &mut Record, current: Current, ending: Ending, now: Instant) {
+        let Ending { outcome, observed, is_partial } = ending;
         self.books.metrics.attempt(&current.candidate.provider.id, outcome);
         if let Some(attempt) = record.last_attempt() {
             attempt.usage = observed.tokens;
             attempt.cost = observed.tokens.map(|it| cost(current.candidate.price(), &it));
             attempt.is_anomalous = observed.anomaly;
             let is_clear = matches!(outcome, Outcome::Completed | Outcome::UpstreamError);
-            attempt.may_have_been_billed = !is_clear && observed.tokens.is_none();
+            attempt.is_partial = is_partial;
+            attempt.may_have_been_billed = !is_clear && (is_partial || observed.tokens.is_none());
             if let Some(mut code) = observed.fault.as_ref().and_then(|fault| fault.code.clone()) {
                 Redactor::new(current.candidate.secret()).text(&mut code);
                 attempt.error_code = code;
@@ -321,7 +336,7 @@ impl Drop for Settlement {
     fn drop(&mut self) {
         let outcome =
             if std::thread::panicking() { Outcome::Interrupted } else { Outcome::ClientGone };
-        self.finish(outcome, None);
+        self.finish(Ending::whole(outcome, Observed::default()));
     }
 }
 

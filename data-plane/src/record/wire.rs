@@ -30,7 +30,7 @@ pub(super) fn usage(record: &Record) -> v1::Usage {
         cost_micros: attempts.iter().map(cost).sum::<Micros>().get(),
         unpriced: attempts.iter().any(is_unpriced),
         anomaly: attempts.iter().any(|attempt| attempt.is_anomalous),
-        usage_unknown: attempts.iter().any(is_unknown),
+        usage_unknown: attempts.iter().any(Attempt::is_usage_unknown),
         attempts: attempts.iter().map(attempt).collect(),
         left_out: record.resolved.left_out.iter().map(left_out).collect(),
         outcome: ending.map_or(v1::Outcome::Unspecified, |it| outcome(it.outcome)).into(),
@@ -58,7 +58,7 @@ fn attempt(it: &Attempt) -> v1::Attempt {
         error_code: it.error_code.clone(),
         tokens: it.usage.as_ref().map(tokens),
         cost_micros: cost(it).get(),
-        usage_unknown: is_unknown(it),
+        usage_unknown: it.is_usage_unknown(),
         may_have_been_billed: it.may_have_been_billed,
         ttft_ms: it.first_byte.map(millis),
         duration_ms: millis(it.duration),
@@ -82,17 +82,6 @@ fn cost(it: &Attempt) -> Micros {
 fn is_unpriced(it: &Attempt) -> bool {
     it.cost.is_some_and(bitrouter_metering::Cost::is_unpriced)
         || (it.cost.is_none() && it.usage.is_some_and(|usage| !usage.is_empty()))
-}
-
-/// An answer without usage, or one that broke off, since dialects that report as they go say the rest
-/// only at its end. An attempt that was refused used nothing.
-fn is_unknown(it: &Attempt) -> bool {
-    match it.outcome {
-        Some(Outcome::Interrupted) => true,
-        Some(Outcome::Timeout) if it.usage.is_some() => true,
-        Some(Outcome::Completed) => it.usage.is_none(),
-        _ => it.usage.is_none() && it.may_have_been_billed,
-    }
 }
 
 const fn tokens(it: &Tokens) -> v1::TokenCounts {

@@ -167,3 +167,44 @@ async fn an_unlisted_model_is_unpriced_and_a_local_one_is_free() {
     assert!(records[0].unpriced && !records[1].unpriced);
     assert_eq!(records[1].cost_micros, 0);
 }
+
+#[tokio::test]
+async fn what_a_cut_off_stream_has_said_is_kept_and_is_not_all() {
+    // No slot to read on in, or no time.
+    let settings: [fn(&mut bitrouter_data_plane::Settings); 2] = [
+        |it| it.limits.max_detached = 0,
+        |it| it.limits.detached_timeout = std::time::Duration::from_millis(50),
+    ];
+    for adjust in settings {
+        let fake = FakeProvider::start().await;
+        let router = Router::start(provider("p0", 0, &fake, &["m"]), adjust).await;
+        let gate = Gate::closed();
+        let used = Usage { input: 1_000, output: 50, ..Usage::default() };
+        fake.script([Answer::text("one two three four").usage(used).gate(5, &gate)]);
+        let request = Request::post(router.url(MESSAGES)).body(Full::new(STREAM.into())).unwrap();
+        let mut body = router.client.request(request).await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        let record = only(router.records().await);
+        assert_eq!(record.outcome(), Outcome::ClientGone);
+        assert_eq!(record.tokens.unwrap().input_uncached, 1_000, "{record:#?}");
+        assert!(record.cost_micros >= 1_000 && record.usage_unknown, "{record:#?}");
+        assert!(record.attempts[0].may_have_been_billed, "{record:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_an_error_is_recorded_with_its_code() {
+    let cases = [
+        (Answer::text("one two three four").cut_after(3), "upstream_interrupted"),
+        (Answer::error_in_stream(2, "server_error", "x"), "server_error"),
+    ];
+    for (answer, code) in cases {
+        let fake = FakeProvider::start().await;
+        let router = Router::of(&[&fake]).await;
+        fake.script([answer]);
+        router.post(CHAT, STREAM).await;
+        let record = only(router.records().await);
+        assert_eq!((record.outcome(), &*record.error_code), (Outcome::Interrupted, code));
+    }
+}
