@@ -48,6 +48,11 @@ pub enum KeyFileError {
 }
 
 impl SealingKeys {
+    /// Reads the keys in a directory.
+    pub fn load(directory: &Path) -> Result<Self, KeyFileError> {
+        read(&directory.join(FILE))
+    }
+
     /// Reads the keys in a directory; where there are none, draws one and keeps it there.
     pub fn load_or_create(directory: &Path) -> Result<Self, KeyFileError> {
         let path = directory.join(FILE);

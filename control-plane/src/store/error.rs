@@ -38,6 +38,19 @@ pub enum OpenError {
         /// The newest schema of this version.
         known: i64,
     },
+    /// This version would have to change the schema first.
+    #[error(
+        "the database {database} was made by an older version of bitrouter (schema {found}, this \
+         version has {known}); use that version, or let this one serve it first"
+    )]
+    Older {
+        /// The file's path, or the server without user and password.
+        database: String,
+        /// The schema that was found.
+        found: i64,
+        /// The schema of this version.
+        known: i64,
+    },
     /// Secrets are stored that no key at hand opens.
     #[error(
         "the database {database} holds secrets sealed with key `{kek_id}`, which is not here; put \

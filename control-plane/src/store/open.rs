@@ -1,6 +1,7 @@
 //! Opening the database: where it is, how it is connected to, and whether it is ours.
 
 use std::{
+    cmp::Ordering,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -32,6 +33,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
+const SCHEMA: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
 const KEK_IDS: &str = "SELECT DISTINCT kek_id FROM sealed ORDER BY kek_id";
 
 impl Store {
@@ -39,14 +41,36 @@ impl Store {
     /// `SQLite` file that is not there is made; its directory must exist.
     pub async fn open(url: &str, seal: SealingKeys) -> Result<Self, OpenError> {
         let at = Location::parse(url)?;
-        let pool = match &at {
-            Location::Sqlite(path) => open_sqlite(path).await,
-            Location::Postgres(options) => open_postgres(options).await,
+        if let Location::Sqlite(path) = &at {
+            create_private(path).map_err(|error| at.explain(Failure::File(error)))?;
+        }
+        let store = Self::connect(&at, seal).await?;
+        let migrated = match &store.pool {
+            Pool::Sqlite { write, .. } => SQLITE.run(write).await,
+            Pool::Postgres(pool) => POSTGRES.run(pool).await,
         };
-        let pool = pool.map_err(|failure| at.explain(failure))?;
-        let store = Self { pool, seal: Arc::new(seal) };
+        migrated.map_err(|error| at.explain(error.into()))?;
         store.check_keys(&at).await?;
         Ok(store)
+    }
+
+    /// Opens a database that is there and has this version's schema, and changes nothing in it: another
+    /// process may be using it.
+    pub async fn open_unchanged(url: &str, seal: SealingKeys) -> Result<Self, OpenError> {
+        let at = Location::parse(url)?;
+        let store = Self::connect(&at, seal).await?;
+        store.check_schema(&at).await?;
+        store.check_keys(&at).await?;
+        Ok(store)
+    }
+
+    async fn connect(at: &Location, seal: SealingKeys) -> Result<Self, OpenError> {
+        let pool = match at {
+            Location::Sqlite(path) => connect_sqlite(path).await,
+            Location::Postgres(options) => connect_postgres(options).await,
+        };
+        let pool = pool.map_err(|error| at.explain(Failure::Database(error)))?;
+        Ok(Self { pool, seal: Arc::new(seal) })
     }
 
     /// Closes every connection, having finished what they do.
@@ -57,6 +81,18 @@ impl Store {
                 write.close().await;
             }
             Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    async fn check_schema(&self, at: &Location) -> Result<(), OpenError> {
+        let found: Result<i64, sqlx::Error> =
+            reading!(self, |pool| sqlx::query_scalar(SCHEMA).fetch_one(pool).await);
+        let found = found.map_err(|error| at.explain(Failure::Database(error)))?;
+        let (database, known) = (at.to_string(), schema_version());
+        match found.cmp(&known) {
+            Ordering::Less => Err(OpenError::Older { database, found, known }),
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(OpenError::Newer { database, found, known }),
         }
     }
 
@@ -76,8 +112,7 @@ pub(super) fn schema_version() -> i64 {
     SQLITE.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-async fn open_sqlite(path: &Path) -> Result<Pool, Failure> {
-    create_private(path).map_err(Failure::File)?;
+async fn connect_sqlite(path: &Path) -> Result<Pool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -88,7 +123,6 @@ async fn open_sqlite(path: &Path) -> Result<Pool, Failure> {
         .max_connections(1)
         .connect_with(options.clone().optimize_on_close(true, None))
         .await?;
-    SQLITE.run(&write).await?;
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options.pragma("query_only", "ON"))
@@ -105,13 +139,12 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn open_postgres(options: &PgConnectOptions) -> Result<Pool, Failure> {
+async fn connect_postgres(options: &PgConnectOptions) -> Result<Pool, sqlx::Error> {
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(CONNECT)
         .connect_with(options.clone())
         .await?;
-    POSTGRES.run(&pool).await?;
     Ok(Pool::Postgres(pool))
 }
 
@@ -120,12 +153,6 @@ enum Failure {
     File(std::io::Error),
     Database(sqlx::Error),
     Migrate(MigrateError),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
 }
 
 impl From<MigrateError> for Failure {

@@ -66,6 +66,24 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_of_an_older_version_can_be_left_as_it_is() {
+    let fixture = Backend::sqlite().empty_store().await;
+    let open = || Store::open_unchanged(&fixture.url, SealingKeys::from_bytes(KEK));
+    open().await.unwrap().close().await;
+    tamper(
+        &fixture.store,
+        "UPDATE _sqlx_migrations SET version = 0 \
+         WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)",
+    )
+    .await;
+    let error = open().await.unwrap_err();
+    assert!(matches!(error, OpenError::Older { .. }), "{error}");
+    let path = fixture.url.replace("test.db", "none.db");
+    assert!(Store::open_unchanged(&path, SealingKeys::from_bytes(KEK)).await.is_err());
+    assert!(!fs::exists(path.trim_start_matches("sqlite://")).unwrap(), "nothing is made");
+}
+
+#[tokio::test]
 async fn a_missing_sealing_key_is_named() {
     let fixture = Backend::sqlite().empty_store().await;
     commit(&fixture.store, vec![put(account("p/a", Some("s")), Expect::Any)]).await.unwrap();
