@@ -15,7 +15,7 @@ pub mod reporter;
 use std::{
     collections::VecDeque,
     fmt, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     thread,
     time::Duration,
@@ -40,6 +40,12 @@ const SYNC_EVERY: Duration = Duration::from_millis(50);
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// How many ages of unacknowledged entries are remembered.
 const MAX_AGES: usize = 4_096;
+
+/// Lets the next start on this directory begin a new log, for a control plane that has forgotten what
+/// it took of the old one. Whatever is still readable is reported again. Without a log nothing is done.
+pub fn begin_anew(directory: &Path, reason: &str) -> io::Result<()> {
+    if directory.is_dir() { recover::wish_renewal(&Disk::open(directory)?, reason) } else { Ok(()) }
+}
 
 /// How the log is kept.
 #[derive(Clone, Debug)]

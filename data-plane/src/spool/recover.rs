@@ -77,7 +77,7 @@ pub(super) fn write_acked(fs: &dyn Fs, log_id: Uuid, acked: u64) -> io::Result<(
     fs.replace(ACKED, format!("{log_id} {acked}").as_bytes())
 }
 
-/// Asks the next start for a new log.
+/// Lets the next start begin a new log.
 pub(super) fn wish_renewal(fs: &dyn Fs, reason: &str) -> io::Result<()> {
     fs.replace(RENEW, reason.as_bytes())
 }
