@@ -197,8 +197,9 @@ fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failur
         context.output.warn(warning);
     }
     let document = &configuration.document;
-    let serving = serving::decide(options, document, places, env, has_config)?;
-    let database_url = database::url(&context.globals, env, document, places)?;
+    let variables = &configuration.variables;
+    let serving = serving::decide(options, document, places, variables, has_config)?;
+    let database_url = database::url(&context.globals, variables, document, places)?;
     let clock = context.clock.clone();
     Ok(Prepared { installation, configuration, serving, database_url, clock })
 }

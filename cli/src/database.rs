@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use bitrouter_config::Document;
+use bitrouter_config::{Document, Environment as Variables};
 
 use crate::args::Globals;
 use crate::failure::Failure;
-use crate::home::{Environment, Places};
+use crate::home::Places;
 
 /// Its URL, first match: the flag, `BITROUTER_DATABASE_URL`, `database.url` in the config, the file in
 /// the home. A relative SQLite path is relative to the home.
 pub(crate) fn url(
     globals: &Globals,
-    env: &Environment,
+    env: &Variables,
     document: &Document,
     places: &Places,
 ) -> Result<String, Failure> {
@@ -20,7 +20,7 @@ pub(crate) fn url(
     let named = globals
         .db
         .clone()
-        .or_else(|| env.var("BITROUTER_DATABASE_URL").map(str::to_owned))
+        .or_else(|| env.get("BITROUTER_DATABASE_URL").map(str::to_owned))
         .or(declared);
     let Some(url) = named else { return Ok(sqlite(&places.database())) };
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url.as_str()));
@@ -45,6 +45,7 @@ pub(crate) fn file(url: &str) -> Option<PathBuf> {
     url.strip_prefix("sqlite://").map(PathBuf::from)
 }
 
-fn sqlite(path: &Path) -> String {
+/// The URL of a file.
+pub(crate) fn sqlite(path: &Path) -> String {
     format!("sqlite://{}", path.display())
 }

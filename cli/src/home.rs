@@ -20,7 +20,11 @@ const LONGEST_SOCKET_PATH: usize = 103;
 
 const GITIGNORE: &str = "# Written by bitrouter: what must not be shared.
 .env
+.env.before*
 .keys/
+.keys.*/
+.lock
+backup-*/
 logs/
 run/
 spool/

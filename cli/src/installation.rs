@@ -55,6 +55,8 @@ pub(crate) struct Configuration {
     pub(crate) env_names: BTreeSet<String>,
     /// Providers that are presumed to be made through the API.
     pub(crate) presumed: BTreeSet<String>,
+    /// The process environment over the `.env` file.
+    pub(crate) variables: Variables,
 }
 
 impl Installation {
@@ -135,7 +137,13 @@ impl Installation {
             warnings.extend(left_out(&document, &known.gone));
         }
         let presumed = loaded.presumed_providers;
-        Ok(Configuration { document, warnings, env_names, presumed })
+        Ok(Configuration {
+            document,
+            warnings,
+            env_names,
+            presumed,
+            variables: sources.environment,
+        })
     }
 
     /// Variables that provider keys and base URLs are read from, as the files are now.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitrouter_config::{Document, MetricsAccess, Server};
+use bitrouter_config::{Document, Environment as Variables, MetricsAccess, Server};
 use bitrouter_data_plane::settings::{
     Limits, Listen, MetricsExposure, Network, Outbound, PhaseTimeouts, Settings, TlsFiles,
 };
@@ -14,7 +14,7 @@ use bitrouter_keys::Secret;
 use crate::commands::serve::ServeOptions;
 use crate::discovery::Scan;
 use crate::failure::{Doing as _, Failure};
-use crate::home::{Environment, Places};
+use crate::home::Places;
 
 const DEFAULT_PORT: u16 = 4356;
 const DEFAULT_ADMIN_PORT: u16 = 4357;
@@ -44,7 +44,7 @@ pub(crate) fn decide(
     options: &ServeOptions,
     document: &Document,
     places: &Places,
-    env: &Environment,
+    env: &Variables,
     has_config: bool,
 ) -> Result<Serving, Failure> {
     let server = &document.server;
@@ -109,7 +109,7 @@ fn settings(
     listen: SocketAddr,
     skip_auth: bool,
     places: &Places,
-    env: &Environment,
+    env: &Variables,
 ) -> Result<Settings, Failure> {
     let mut settings = Settings::new(&places.home);
     settings.skip_auth = skip_auth;
@@ -163,10 +163,10 @@ fn timeouts(server: &Server, default: PhaseTimeouts) -> PhaseTimeouts {
 }
 
 /// The config's proxy, or else those of the environment, in the usual spellings.
-fn outbound(server: &Server, places: &Places, env: &Environment, default: Outbound) -> Outbound {
+fn outbound(server: &Server, places: &Places, env: &Variables, default: Outbound) -> Outbound {
     let upstream = &server.upstream;
     let of_env =
-        |upper: &str, lower: &str| env.var(upper).or_else(|| env.var(lower)).map(str::to_owned);
+        |upper: &str, lower: &str| env.get(upper).or_else(|| env.get(lower)).map(str::to_owned);
     let declared = upstream.proxy.as_ref().map(|url| url.expose().to_string());
     let proxy = |upper, lower| declared.clone().or_else(|| of_env(upper, lower)).map(Secret::new);
     let no_proxy = if upstream.no_proxy.is_empty() {

@@ -1,32 +1,46 @@
 //! `backup` and `restore`: the whole installation as one directory.
+//!
+//! A backup changes nothing that is there. A restore makes everything ready beside what is there, and
+//! moves it into place when nothing is left that may fail; what fails all the same is undone.
 
+mod swap;
+
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use bitrouter_control_plane::api::types::Time;
 use bitrouter_control_plane::secrets::SealingKeys;
 use bitrouter_control_plane::store::Store;
+use bitrouter_data_plane::settings::Settings;
+use bitrouter_data_plane::spool;
 use clap::Args;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Context;
 use crate::failure::{Doing as _, Failure};
-use crate::home::{CONFIG_FILE, private_dir};
+use crate::home::{CONFIG_FILE, Places, private_dir};
 use crate::installation::{Elsewhere, Installation};
 use crate::{daemon, database};
+use swap::Swap;
 
 /// The database, as rows that either kind of database can take in.
 const ROWS: &str = "database.jsonl";
 /// What unseals the provider secrets among them.
 const KEYS: &str = "keys";
-/// Copied as they are, if they are there.
-const FILES: [&str; 2] = [CONFIG_FILE, ".env"];
+/// The environment file.
+const ENV_FILE: &str = ".env";
+/// Provider manifests.
+const MANIFESTS: &str = "providers.d";
+/// What `SQLite` keeps beside a database's file.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
 /// Copy database, keys and config to a directory, also while bitrouter runs.
 ///
-/// The copy holds what unseals the provider secrets: keep it as safe as the home itself. It can be
-/// restored into either kind of database.
+/// Copied are the database's rows, .keys, the config file and the environment file wherever they are,
+/// and providers.d. The copy holds what unseals the provider secrets: keep it as safe as the home
+/// itself. It can be restored into either kind of database. Other files that the config names, such as
+/// certificates, are not in it, nor is usage that the database does not hold yet.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   bitrouter backup
@@ -39,8 +53,10 @@ pub(crate) struct Backup {
 
 /// Put a copy that `backup` made back in place.
 ///
-/// bitrouter must not be running. What is in place is kept beside it, with the ending `.before`; a
-/// PostgreSQL database has to be empty.
+/// bitrouter must not be running. The database is the one that the backup's config names, unless --db
+/// or `$BITROUTER_DATABASE_URL` names another; one of PostgreSQL has to be empty. What is in place is
+/// kept beside it, with the ending `.before` or a numbered one; what the backup does not hold stays.
+/// If anything fails, everything is as it was.
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
     /// The directory that `backup` made.
@@ -70,7 +86,7 @@ impl Backup {
         if fs::exists(&dir).doing(format_args!("look at {}", dir.display()))? {
             return Err(Failure::refused(format!("{} is there already", dir.display())));
         }
-        let url = database_url(context)?;
+        let url = database_url(context, places.clone())?;
         if database::file(&url).is_some_and(|path| !path.is_file()) {
             return Err(Failure::not_found(format!(
                 "there is no database yet in {}",
@@ -78,11 +94,14 @@ impl Backup {
             )));
         }
         private_dir(&dir)?;
-        let rows = write_rows(&url, &places.keys(), &dir.join(ROWS)).await?;
-        copy_dir(&places.keys(), &dir.join(KEYS))?;
-        for name in FILES {
-            copy_file(&places.home.join(name), &dir.join(name))?;
-        }
+        let rows = match copy_installation(places, &url, &dir).await {
+            Ok(rows) => rows,
+            Err(failure) => {
+                // Half a backup must not be taken for one.
+                fs::remove_dir_all(&dir).doing(format_args!("remove {}", dir.display()))?;
+                return Err(failure);
+            }
+        };
         let copied = Copied { dir, rows };
         context.output.result(&copied, || {
             format!(
@@ -95,16 +114,30 @@ impl Backup {
     }
 }
 
+async fn copy_installation(places: &Places, url: &str, dir: &Path) -> Result<u64, Failure> {
+    let rows = write_rows(url, &places.keys(), &dir.join(ROWS)).await?;
+    copy_dir(&places.keys(), &dir.join(KEYS))?;
+    copy_file(&places.config, &dir.join(CONFIG_FILE))?;
+    copy_file(&places.env_file, &dir.join(ENV_FILE))?;
+    let manifests = places.home.join(MANIFESTS);
+    if manifests.is_dir() {
+        copy_dir(&manifests, &dir.join(MANIFESTS))?;
+    }
+    Ok(rows)
+}
+
 impl Restore {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         context.only_here()?;
         let (places, from) = (&context.places, context.env.cwd.join(&self.from));
-        if !from.join(ROWS).is_file() {
-            return Err(Failure::not_found(format!(
-                "{} is not a backup: it holds no {ROWS}",
-                from.display()
-            )));
+        for (name, is_there) in [(ROWS, Path::is_file as fn(&Path) -> bool), (KEYS, Path::is_dir)] {
+            if !is_there(&from.join(name)) {
+                return Err(Failure::not_found(format!(
+                    "{} is not a backup: it holds no {name}",
+                    from.display()
+                )));
+            }
         }
         context.output.confirm(
             &format!("Restore {} from {}?", places.home.display(), from.display()),
@@ -113,74 +146,62 @@ impl Restore {
         places.scaffold()?;
         // Held to the end: nothing may start on what is half restored.
         let _lock = daemon::Lock::take(places)?;
-        let mut replaced = Replaced::default();
-        let rows = match replace(context, &from, &mut replaced).await {
-            Ok(rows) => rows,
-            Err(failure) => {
-                replaced.undo()?;
-                return Err(failure.hint("everything is as it was before"));
-            }
+        let mut swap = Swap::default();
+        let rows = match make_ready(context, &from, &mut swap).await {
+            Ok(rows) => swap.commit().map(|()| rows),
+            Err(failure) => Err(failure.hint("everything is as it was before")),
         };
-        let copied = Copied { dir: from, rows };
+        let cleaned = swap.clean();
+        let copied = Copied { dir: from, rows: rows? };
+        cleaned?;
         context.output.result(&copied, || format!("restored {} rows", copied.rows));
         Ok(())
     }
 }
 
-/// Puts the backup in the place of what is there.
-async fn replace(context: &Context, from: &Path, replaced: &mut Replaced) -> Result<u64, Failure> {
+/// Puts everything of the backup beside what it is to replace. A database of PostgreSQL, which nothing
+/// can stand beside, is filled last.
+async fn make_ready(context: &Context, from: &Path, swap: &mut Swap) -> Result<u64, Failure> {
     let places = &context.places;
-    for name in FILES {
+    let url = database_url(context, with_backup(places, from))?;
+    for (name, to) in [(CONFIG_FILE, &places.config), (ENV_FILE, &places.env_file)] {
         if from.join(name).is_file() {
-            replaced.set_aside(places.home.join(name))?;
-            copy_file(&from.join(name), &places.home.join(name))?;
+            copy_file(&from.join(name), &swap.make_way(to, &[])?)?;
         }
     }
-    replaced.set_aside(places.keys())?;
-    copy_dir(&from.join(KEYS), &places.keys())?;
-    let url = database_url(context)?;
-    if let Some(path) = database::file(&url) {
-        for ending in ["", "-wal", "-shm"] {
-            replaced.set_aside(with_ending(&path, ending))?;
-        }
+    if from.join(MANIFESTS).is_dir() {
+        copy_dir(&from.join(MANIFESTS), &swap.make_way(&places.home.join(MANIFESTS), &[])?)?;
     }
-    read_rows(&url, &places.keys(), &from.join(ROWS)).await
+    copy_dir(&from.join(KEYS), &swap.make_way(&places.keys(), &[])?)?;
+    let fresh = match database::file(&url) {
+        Some(path) => database::sqlite(&swap.make_way(&path, &COMPANIONS)?),
+        None => url,
+    };
+    // The usage log goes on behind what this database has taken of it.
+    let log = Settings::new(&places.home).spool.directory;
+    spool::begin_anew(&log, "the database was restored").doing("mark the usage log")?;
+    read_rows(&fresh, &from.join(KEYS), &from.join(ROWS)).await
 }
 
-/// Files and directories that a backup takes the place of, and where what was there is now.
-#[derive(Debug, Default)]
-struct Replaced {
-    moved: Vec<(PathBuf, Option<PathBuf>)>,
-}
-
-impl Replaced {
-    fn set_aside(&mut self, path: PathBuf) -> Result<(), Failure> {
-        let aside = set_aside(&path)?;
-        self.moved.push((path, aside));
-        Ok(())
+/// Where the configuration will come from once the backup is in place.
+fn with_backup(places: &Places, from: &Path) -> Places {
+    let mut places = places.clone();
+    if from.join(CONFIG_FILE).is_file() {
+        places.config = from.join(CONFIG_FILE);
     }
-
-    /// Puts everything back.
-    fn undo(self) -> Result<(), Failure> {
-        for (path, aside) in self.moved.into_iter().rev() {
-            let removed =
-                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).doing(format_args!("remove {}", path.display()));
-                }
-                _ => {}
-            }
-            if let Some(aside) = aside {
-                fs::rename(&aside, &path).doing(format_args!("move {} back", aside.display()))?;
-            }
-        }
-        Ok(())
+    if from.join(ENV_FILE).is_file() {
+        places.env_file = from.join(ENV_FILE);
     }
+    if from.join(MANIFESTS).is_dir() {
+        // Nothing else is looked for there.
+        from.clone_into(&mut places.home);
+    }
+    places
 }
 
 async fn write_rows(url: &str, keys: &Path, to: &Path) -> Result<u64, Failure> {
-    let store = open(url, keys).await?;
+    let seal = SealingKeys::load(keys).doing("read the sealing keys")?;
+    let store = Store::open_unchanged(url, seal).await.doing("open the database")?;
     let mut file =
         tokio::fs::File::create(to).await.doing(format_args!("make {}", to.display()))?;
     let rows = store.backup(&mut file).await.doing("copy the database")?;
@@ -191,22 +212,18 @@ async fn write_rows(url: &str, keys: &Path, to: &Path) -> Result<u64, Failure> {
 }
 
 async fn read_rows(url: &str, keys: &Path, from: &Path) -> Result<u64, Failure> {
+    let seal = SealingKeys::load(keys).doing("read the backup's sealing keys")?;
     let file = tokio::fs::File::open(from).await.doing(format_args!("read {}", from.display()))?;
-    let store = open(url, keys).await?;
+    let store = Store::open(url, seal).await.doing("open the database")?;
     let restored = store.restore(&mut tokio::io::BufReader::new(file)).await;
     store.close().await;
     restored.doing("restore")
 }
 
-async fn open(url: &str, keys: &Path) -> Result<Store, Failure> {
-    let seal = SealingKeys::load_or_create(keys).doing("read the sealing keys")?;
-    Store::open(url, seal).await.doing("open the database")
-}
-
-fn database_url(context: &Context) -> Result<String, Failure> {
-    let installation = Installation::new(context.places.clone(), &context.env);
-    let loaded = installation.load(&[], Elsewhere::Presumed)?;
-    database::url(&context.globals, &context.env, &loaded.document, &context.places)
+/// The database of the configuration in these places; a relative one is relative to the home.
+fn database_url(context: &Context, read_from: Places) -> Result<String, Failure> {
+    let loaded = Installation::new(read_from, &context.env).load(&[], Elsewhere::Presumed)?;
+    database::url(&context.globals, &loaded.variables, &loaded.document, &context.places)
 }
 
 fn stamp(context: &Context) -> String {
@@ -229,24 +246,4 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     fs::copy(from, to).map(drop).doing(format_args!("copy {} to {}", from.display(), to.display()))
-}
-
-/// Moves what is there out of the way, and says where to; what was moved earlier is not overwritten.
-fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
-    if !fs::exists(path).doing(format_args!("look at {}", path.display()))? {
-        return Ok(None);
-    }
-    let free = (0..).map(|n| match n {
-        0 => with_ending(path, ".before"),
-        n => with_ending(path, &format!(".before-{n}")),
-    });
-    let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else { return Ok(None) };
-    fs::rename(path, &aside).doing(format_args!("move {} aside", path.display()))?;
-    Ok(Some(aside))
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

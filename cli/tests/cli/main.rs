@@ -1,6 +1,8 @@
 //! The real binary, in throw-away homes on loopback.
 
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod files;

@@ -121,51 +121,6 @@ fn a_file_is_applied_as_one_change() {
     assert!(audit["items"].as_array().unwrap().len() >= 4, "{audit}");
 }
 
-#[test]
-fn a_restore_that_fails_leaves_everything_as_it_was() {
-    let home = Home::with_config("inherit_defaults: false\n");
-    let serving = home.serve(&[]);
-    home.json(&["key", "sign", "--user", "ana"]);
-    let backup = home.path().join("copy");
-    home.json(&["backup", &backup.display().to_string()]);
-    drop(serving);
-    let rows = std::fs::read_to_string(backup.join("database.jsonl")).unwrap();
-    std::fs::write(backup.join("database.jsonl"), &rows[..rows.len() / 2]).unwrap();
-    std::fs::write(backup.join("bitrouter.yaml"), "inherit_defaults: true\n").unwrap();
-    let names = || {
-        let entries = std::fs::read_dir(home.path()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    let before = names();
-    let failed = home.run(&["restore", &backup.display().to_string(), "--yes", "--json"]);
-    assert_eq!(failed.code, 1, "{}", failed.stdout);
-    assert_eq!(names(), before);
-    let config = std::fs::read_to_string(home.path().join("bitrouter.yaml")).unwrap();
-    assert_eq!(config, "inherit_defaults: false\n");
-    let _serving = home.serve(&[]);
-    assert_eq!(home.json(&["key", "list"])["items"].as_array().unwrap().len(), 1);
-}
-
-#[test]
-fn a_backup_brings_everything_back() {
-    let home = Home::with_config("server: { skip_auth: true }\ninherit_defaults: false\n");
-    let serving = home.serve(&[]);
-    let signed = home.json(&["key", "sign", "--user", "bob"]);
-    let backup = home.path().join("copy").display().to_string();
-    home.json(&["backup", &backup]);
-    let running = home.run(&["restore", &backup, "--yes", "--json"]);
-    assert_eq!(running.error()["kind"], "already_running");
-    drop(serving);
-
-    let other = Home::new();
-    other.json(&["restore", &backup, "--yes"]);
-    let _serving = other.serve(&[]);
-    let keys = other.json(&["key", "list"]);
-    assert_eq!(keys["items"][0]["id"], signed["id"]);
-}
-
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -190,3 +190,21 @@ fn tls_is_for_the_admin_api_too() {
     let shown = home.run(&["status"]).stdout;
     assert!(shown.contains(&format!("https://{}", serving.admin())), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_env_file_speaks_for_the_process_too() {
+    let proxy = FakeProvider::start().await;
+    let home = Home::with_config(&config("http://model.invalid/v1", true));
+    let of_proxy = proxy.url();
+    home.write(
+        ".env",
+        &format!("BITROUTER_DATABASE_URL=sqlite://of-file.db\nhttp_proxy={of_proxy}\n"),
+    );
+    let serving = home.serve(&[]);
+    serving.chat("steady:parrot", None);
+    assert_eq!(proxy.requests().len(), 1, "it went by the proxy");
+    assert!(home.path().join("of-file.db").is_file());
+    drop(serving);
+    drop(home.serve_with_env(&[], &[("BITROUTER_DATABASE_URL", "sqlite://of-process.db")]));
+    assert!(home.path().join("of-process.db").is_file(), "the process environment wins");
+}
