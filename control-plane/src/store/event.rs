@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use bitrouter_metering::{Micros, Tokens};
+use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::store::{
-    Asked, Ended, LogEntry, Marks, Served, StoreError, UsageRecord, number,
-    pool::{Tx, execute},
+    Asked, Ended, LogEntry, Marks, Served, StoreError, UsageRecord, number, pool::Tx,
     requests::UnknownOutcome,
 };
 
@@ -22,12 +22,10 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-const INSERT_ONE: &str = concat!(
-    "INSERT INTO usage_event (",
-    columns!(),
-    ", entry) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-     $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
-);
+const INSERT: &str = concat!("INSERT INTO usage_event (", columns!(), ", entry) ");
+/// How many rows a statement of `SQLite` inserts: each statement wakes the connection's thread and
+/// waits for it.
+const ROWS: usize = 64;
 // One statement for the whole batch: over a network, a statement for each row would take too long.
 const INSERT_MANY: &str = concat!(
     "INSERT INTO usage_event (",
@@ -53,8 +51,8 @@ pub(super) async fn insert_new<'a>(
     rows.sort_by_key(|(record, _)| record.event_id);
     rows.dedup_by_key(|(record, _)| record.event_id);
     match tx {
-        Tx::Sqlite(_) => insert_each(tx, rows).await,
-        Tx::Postgres(_) => insert_many(tx, rows).await,
+        Tx::Sqlite(tx) => insert_in_runs(tx, rows).await,
+        Tx::Postgres(tx) => insert_many(tx, rows).await,
     }
 }
 
@@ -66,59 +64,78 @@ macro_rules! bind_event {
     }};
 }
 
-async fn insert_each<'a>(
-    tx: &mut Tx,
+async fn insert_in_runs<'a>(
+    connection: &mut SqliteConnection,
     rows: Vec<(&'a UsageRecord, &'a [u8])>,
 ) -> Result<Vec<&'a UsageRecord>, StoreError> {
     let mut inserted = Vec::with_capacity(rows.len());
-    for (record, entry) in rows {
-        let row = EventRow::from(record);
-        let done = execute!(
-            tx,
-            sqlx::query(INSERT_ONE)
-                .bind(row.event_id)
-                .bind(row.start_us)
-                .bind(row.key_id)
-                .bind(row.user_id)
-                .bind(row.requested_model)
-                .bind(row.route)
-                .bind(row.dialect)
-                .bind(row.streamed)
-                .bind(row.provider)
-                .bind(row.model)
-                .bind(row.attempts)
-                .bind(row.tokens.input_uncached)
-                .bind(row.tokens.cache_read)
-                .bind(row.tokens.cache_write_5m)
-                .bind(row.tokens.cache_write_1h)
-                .bind(row.tokens.output)
-                .bind(row.tokens.reasoning)
-                .bind(row.tokens.audio_in)
-                .bind(row.tokens.audio_out)
-                .bind(row.tokens.image)
-                .bind(row.cost_micros)
-                .bind(row.unpriced)
-                .bind(row.usage_unknown)
-                .bind(row.anomaly)
-                .bind(row.outcome)
-                .bind(row.status)
-                .bind(row.error_code)
-                .bind(row.duration_ms)
-                .bind(row.ttft_ms)
-                .bind(entry)
-        );
-        if done == 1 {
-            inserted.push(record);
+    for run in rows.chunks(ROWS) {
+        if insert_run(connection, run).await? {
+            inserted.extend(run.iter().map(|(record, _)| *record));
+            continue;
+        }
+        for row in run {
+            if insert_run(connection, std::slice::from_ref(row)).await? {
+                inserted.push(row.0);
+            }
         }
     }
     Ok(inserted)
 }
 
+/// Inserts all of them, or gives false and inserts none: one is there already.
+async fn insert_run(
+    connection: &mut SqliteConnection,
+    run: &[(&UsageRecord, &[u8])],
+) -> Result<bool, StoreError> {
+    let mut statement = QueryBuilder::<Sqlite>::new(INSERT);
+    statement.push_values(run, |mut columns, (record, entry)| {
+        let row = EventRow::from(*record);
+        columns
+            .push_bind(row.event_id)
+            .push_bind(row.start_us)
+            .push_bind(row.key_id)
+            .push_bind(row.user_id)
+            .push_bind(row.requested_model)
+            .push_bind(row.route)
+            .push_bind(row.dialect)
+            .push_bind(row.streamed)
+            .push_bind(row.provider)
+            .push_bind(row.model)
+            .push_bind(row.attempts)
+            .push_bind(row.tokens.input_uncached)
+            .push_bind(row.tokens.cache_read)
+            .push_bind(row.tokens.cache_write_5m)
+            .push_bind(row.tokens.cache_write_1h)
+            .push_bind(row.tokens.output)
+            .push_bind(row.tokens.reasoning)
+            .push_bind(row.tokens.audio_in)
+            .push_bind(row.tokens.audio_out)
+            .push_bind(row.tokens.image)
+            .push_bind(row.cost_micros)
+            .push_bind(row.unpriced)
+            .push_bind(row.usage_unknown)
+            .push_bind(row.anomaly)
+            .push_bind(row.outcome)
+            .push_bind(row.status)
+            .push_bind(row.error_code)
+            .push_bind(row.duration_ms)
+            .push_bind(row.ttft_ms)
+            .push_bind(*entry);
+    });
+    // Only two lengths come again and again; a statement of another is not worth keeping.
+    let is_usual = run.len() == ROWS || run.len() == 1;
+    match statement.build().persistent(is_usual).execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn insert_many<'a>(
-    tx: &mut Tx,
+    connection: &mut PgConnection,
     rows: Vec<(&'a UsageRecord, &'a [u8])>,
 ) -> Result<Vec<&'a UsageRecord>, StoreError> {
-    let Tx::Postgres(tx) = tx else { return insert_each(tx, rows).await };
     let events: Vec<EventRow> = rows.iter().map(|(record, _)| EventRow::from(*record)).collect();
     let query = bind_event!(sqlx::query_scalar(INSERT_MANY), events, |row| [
         row.event_id.as_str(),
@@ -152,7 +169,7 @@ async fn insert_many<'a>(
         row.ttft_ms,
     ]);
     let entries: Vec<&[u8]> = rows.iter().map(|(_, entry)| *entry).collect();
-    let inserted: Vec<String> = query.bind(entries).fetch_all(&mut **tx).await?;
+    let inserted: Vec<String> = query.bind(entries).fetch_all(connection).await?;
     let inserted: HashSet<String> = inserted.into_iter().collect();
     let records = rows.iter().zip(&events).filter(|(_, row)| inserted.contains(&row.event_id));
     Ok(records.map(|((record, _), _)| *record).collect())
