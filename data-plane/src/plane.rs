@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bitrouter_runtime::{
     Clock, Entropy, drain,
+    entropy::prepare_handshakes,
     readiness::{Gate, Readiness},
     tls::TlsError,
 };
@@ -112,6 +113,8 @@ impl DataPlane {
         let opening = async move {
             if stop.run_until_cancelled(tables.configured()).await.is_some() {
                 configured.open();
+                // After the start, and off the threads that serve.
+                let _ = tokio::task::spawn_blocking(prepare_handshakes).await;
             }
         };
         link.tasks.spawn_on(opening, background);

@@ -20,7 +20,7 @@ enum Source {
 }
 
 impl Entropy {
-    /// A cryptographically strong source.
+    /// A cryptographically strong source: the operating system itself.
     pub const fn system() -> Self {
         Self(Source::System)
     }
@@ -33,14 +33,11 @@ impl Entropy {
     /// Fills the whole buffer.
     ///
     /// # Panics
-    /// Where the system has no randomness to give; the library below ends the process first.
-    #[expect(
-        clippy::expect_used,
-        reason = "the library aborts the process where it has no randomness"
-    )]
+    /// Where the system has no randomness to give: nothing could go on without.
+    #[expect(clippy::expect_used, reason = "a system that runs programs has randomness")]
     pub fn fill(&self, buffer: &mut [u8]) {
         match &self.0 {
-            Source::System => aws_lc_rs::rand::fill(buffer).expect("the system's random numbers"),
+            Source::System => getrandom::fill(buffer).expect("the system's random numbers"),
             Source::Seeded(state) => {
                 for piece in buffer.chunks_mut(8) {
                     piece.copy_from_slice(&split_mix(state).to_le_bytes()[..piece.len()]);
@@ -68,6 +65,13 @@ impl Entropy {
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &self.bytes()).into_uuid()
     }
+}
+
+/// Has the cryptographic library gather the entropy for its handshakes, which takes it some 50 ms the
+/// first time; without this the first connection to a provider would wait for it. Blocks.
+pub fn prepare_handshakes() {
+    // Should it fail, the first handshake says so.
+    let _ = aws_lc_rs::rand::fill(&mut [0]);
 }
 
 /// The `SplitMix64` generator: a counter and a finaliser, so that threads need no lock.
