@@ -30,7 +30,8 @@ static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 /// How long a writer waits for one of another process (a backup, say).
 const BUSY: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
+/// Each has a thread and caches of its own.
+const READERS: u32 = 2;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 const SCHEMA: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

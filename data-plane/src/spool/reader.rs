@@ -12,7 +12,9 @@ use super::{
 
 /// What one message carries at most.
 const MAX_ENTRIES: usize = 1_000;
-/// A frame is never longer, so that every reading holds at least one.
+/// What is read at a time.
+const WINDOW_BYTES: u64 = 1 << 20;
+/// A frame is never longer, so that a reading of so much holds at least one.
 const MAX_BYTES: u64 = 9 << 20;
 
 /// A place between two entries.
@@ -73,6 +75,7 @@ impl Inner {
         let (last, durable_bytes) = self.durable.borrow().segment;
         let mut entries = Vec::new();
         let mut budget = MAX_BYTES / 4;
+        let mut window = WINDOW_BYTES;
         while entries.len() < at_most && budget > 0 {
             if cursor.segment > last {
                 // Nothing of it is on the medium yet.
@@ -83,7 +86,7 @@ impl Inner {
             let bytes = self.fs.read(
                 &segment_name(cursor.segment),
                 cursor.offset,
-                end.saturating_sub(cursor.offset).min(MAX_BYTES),
+                end.saturating_sub(cursor.offset).min(window),
             )?;
             if bytes.is_empty() {
                 if is_last {
@@ -107,7 +110,9 @@ impl Inner {
                 }
                 cursor.offset = before + frame.end as u64;
             }
-            if cursor.offset == before {
+            if cursor.offset == before && window < MAX_BYTES {
+                window = MAX_BYTES;
+            } else if cursor.offset == before {
                 return Err(io::Error::other("a frame cannot be read back"));
             }
         }
