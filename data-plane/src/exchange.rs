@@ -1,7 +1,7 @@
 //! The life of a request, top to bottom: admit, read, resolve, attempt, relay, settle.
 //!
 //! Nothing here awaits the control plane, a database, or a lock. However a request ends, its
-//! [`Settlement`] leaves exactly one record.
+//! [`Settlement`] leaves exactly one record; none if the usage log takes no more and nothing was sent.
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
@@ -90,9 +90,9 @@ impl Exchange {
 
     /// The numbers, as text.
     pub(crate) fn draw_metrics(&self) -> String {
-        self.books.metrics.draw(Levels {
+        self.books.metrics.draw(&Levels {
             detached: self.detached.running(),
-            spool_bytes: self.books.spool.status().bytes,
+            spool: self.books.spool.status(),
             revision: self.tables.load().revision().0,
         })
     }
@@ -188,6 +188,8 @@ impl Exchange {
         table: &RoutingTable,
         settlement: &mut Settlement,
     ) -> Result<Principal, RequestError> {
+        // First: a refusal for another reason leaves a record.
+        self.books.spool.check()?;
         let limit = self.rules.limits.max_in_flight;
         if self.drain.is_draining() {
             return Err(RequestError::Draining);
@@ -198,7 +200,6 @@ impl Exchange {
         if table.revision().0 == 0 {
             return Err(RequestError::NotReady);
         }
-        self.books.spool.check()?;
         let now = self.books.clock.now();
         let principal = admit(&head.headers, head.uri.query(), table, self.rules.anonymous, now)?;
         settlement.admitted(&principal);

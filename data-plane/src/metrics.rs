@@ -18,7 +18,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::record::{Ending, Outcome, Record};
+use crate::{
+    record::{Ending, Outcome, Record},
+    spool::SpoolStatus,
+};
 
 const SECONDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -58,6 +61,7 @@ type Times = Family<SurfaceLabels, Histogram, fn() -> Histogram>;
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
+    unrecorded: Counter,
     attempts: Family<AttemptLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     cost: Family<ProviderLabels, Counter>,
@@ -67,15 +71,16 @@ pub(crate) struct Metrics {
     in_flight_shown: Gauge,
     detached: Gauge,
     spool_bytes: Gauge,
+    spool_entries: Gauge,
     revision: Gauge,
 }
 
 /// What is read where it stands when the numbers are drawn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Levels {
     /// Answers that are read to their end without a client.
     pub(crate) detached: usize,
-    pub(crate) spool_bytes: u64,
+    pub(crate) spool: SpoolStatus,
     pub(crate) revision: u64,
 }
 
@@ -88,6 +93,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("bitrouter"),
             requests: Family::default(),
+            unrecorded: Counter::default(),
             attempts: Family::default(),
             tokens: Family::default(),
             cost: Family::default(),
@@ -97,6 +103,7 @@ impl Metrics {
             in_flight_shown: Gauge::default(),
             detached: Gauge::default(),
             spool_bytes: Gauge::default(),
+            spool_entries: Gauge::default(),
             revision: Gauge::default(),
         };
         metrics.register();
@@ -106,6 +113,11 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("requests", "Requests that ended", self.requests.clone());
+        registry.register(
+            "requests_unrecorded",
+            "Requests refused without a usage record, since the usage log takes none",
+            self.unrecorded.clone(),
+        );
         registry.register("attempts", "Calls of providers that ended", self.attempts.clone());
         registry.register("tokens", "Tokens that were used", self.tokens.clone());
         registry.register("cost_micro_usd", "What they cost", self.cost.clone());
@@ -126,9 +138,14 @@ impl Metrics {
         registry.register("detached_answers", "Read to their end without a client", detached);
         registry.register_with_unit(
             "spool",
-            "Usage that the control plane has not acknowledged",
+            "The usage log on the disk, with what is acknowledged and not yet deleted",
             Unit::Bytes,
             self.spool_bytes.clone(),
+        );
+        registry.register(
+            "spool_unacknowledged_entries",
+            "Usage records that the control plane has not acknowledged",
+            self.spool_entries.clone(),
         );
         registry.register("config_revision", "The revision in force", self.revision.clone());
     }
@@ -148,6 +165,11 @@ impl Metrics {
     pub(crate) fn attempt(&self, provider: &Arc<str>, outcome: Outcome) {
         let labels = AttemptLabels { provider: Arc::clone(provider), outcome: word(outcome) };
         self.attempts.get_or_create(&labels).inc();
+    }
+
+    /// A request was refused without a record.
+    pub(crate) fn unrecorded(&self) {
+        self.unrecorded.inc();
     }
 
     /// A request ended.
@@ -188,11 +210,12 @@ impl Metrics {
     }
 
     /// Draws everything in the text format.
-    pub(crate) fn draw(&self, levels: Levels) -> String {
+    pub(crate) fn draw(&self, levels: &Levels) -> String {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.in_flight_shown.set(gauge(self.in_flight.load(Ordering::Relaxed)));
         self.detached.set(i64::try_from(levels.detached).unwrap_or(i64::MAX));
-        self.spool_bytes.set(gauge(levels.spool_bytes));
+        self.spool_bytes.set(gauge(levels.spool.bytes));
+        self.spool_entries.set(gauge(levels.spool.unacked));
         self.revision.set(gauge(levels.revision));
         let mut text = String::new();
         if text::encode(&mut text, &self.registry).is_err() {

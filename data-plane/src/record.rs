@@ -1,6 +1,6 @@
 //! The usage record of one request, from its first byte to its end.
 //!
-//! Every request leaves exactly one. A [`Recording`] that is dropped before its end was told (the
+//! Every request leaves exactly one, but for those that were refused because the log takes none. A [`Recording`] that is dropped before its end was told (the
 //! client left, a task was cancelled) writes what it knows; one that dies with the process is found
 //! by the next start, since its intent was in the spool before anything was sent to a provider.
 
@@ -311,6 +311,14 @@ impl Recording {
     /// Writes the record; the duration is filled in here.
     pub fn finish(mut self, ending: Ending) {
         self.write(ending);
+    }
+
+    /// Leaves no record, where none was promised: nothing was to be sent to a provider yet. Returns
+    /// whether that is so.
+    pub fn forgo(&mut self) -> bool {
+        let is_free = self.record.attempts.is_empty();
+        self.is_written |= is_free;
+        is_free
     }
 
     fn write(&mut self, mut ending: Ending) {

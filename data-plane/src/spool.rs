@@ -101,10 +101,16 @@ struct State {
     ages: VecDeque<(u64, Timestamp)>,
     /// The acknowledged number as it was last noted, and when.
     noted: (u64, Timestamp),
-    is_warned: bool,
-    is_prune_warned: bool,
+    warned_of: WarnedOf,
     sync_at_once: bool,
     is_closing: bool,
+}
+
+/// What was said once and has not changed since.
+#[derive(Clone, Copy, Debug, Default)]
+struct WarnedOf {
+    filling: bool,
+    pruning: bool,
 }
 
 /// A place in the log.
@@ -205,8 +211,7 @@ impl Spool {
             report_trouble: None,
             ages,
             noted: (recovered.acked, now),
-            is_warned: false,
-            is_prune_warned: false,
+            warned_of: WarnedOf::default(),
             sync_at_once: false,
             is_closing: false,
         };
@@ -354,7 +359,7 @@ fn keep(inner: &Weak<Inner>) {
 impl State {
     /// What cannot be deleted takes room, and keeps no record from being written.
     fn warn_when_kept(&mut self, pruned: io::Result<()>) {
-        let was_warned = std::mem::replace(&mut self.is_prune_warned, pruned.is_err());
+        let was_warned = std::mem::replace(&mut self.warned_of.pruning, pruned.is_err());
         if let (Err(error), false) = (pruned, was_warned) {
             tracing::warn!(%error, "acknowledged usage cannot be deleted");
         }
@@ -402,10 +407,10 @@ impl Inner {
     fn warn_when_filling(&self, state: &mut State) {
         let (bytes, max_bytes) = (state.log.bytes(), self.settings.max_bytes);
         let is_filling = bytes >= max_bytes / 5 * 4;
-        if is_filling && !state.is_warned {
+        if is_filling && !state.warned_of.filling {
             tracing::warn!(bytes, max_bytes, "the usage log is filling up");
         }
-        state.is_warned = is_filling;
+        state.warned_of.filling = is_filling;
     }
 
     fn retry(&self) -> io::Result<()> {

@@ -72,6 +72,9 @@ pub(crate) fn fail(
     set(response.headers_mut(), REQUEST_ID, &id);
     if let Some(mut settlement) = settlement {
         describe(response.headers_mut(), &mut settlement);
+        if matches!(error, RequestError::Unrecorded(_)) {
+            settlement.forgo_record();
+        }
         let bytes = usize::try_from(http_body::Body::size_hint(response.body()).lower());
         let status = response.status();
         settlement.refuse(error.outcome(), status, api_error.code, bytes.unwrap_or(0));

@@ -260,6 +260,14 @@ impl Settlement {
         observed.tokens.map(|tokens| cost(price, &tokens))
     }
 
+    /// The usage log takes no record: none is kept in memory for a request that was never begun, or
+    /// whoever asks could fill it. It is counted instead.
+    pub(crate) fn forgo_record(&mut self) {
+        if self.recording.as_mut().is_some_and(Recording::forgo) {
+            self.books.metrics.unrecorded();
+        }
+    }
+
     /// Concludes with an answer.
     pub(crate) fn conclude(mut self, ending: Ending) {
         self.finish(ending);

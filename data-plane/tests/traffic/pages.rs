@@ -63,6 +63,7 @@ async fn the_numbers_count_what_happened() {
         r#"bitrouter_tokens_total{provider="p0",class="output"} 5"#,
         r#"bitrouter_cost_micro_usd_total{provider="p0"} 62"#,
         "bitrouter_requests_in_flight 0",
+        "bitrouter_spool_unacknowledged_entries 2",
         "bitrouter_config_revision 7",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");

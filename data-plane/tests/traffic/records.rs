@@ -79,6 +79,25 @@ async fn refusals_are_recorded_without_attempts() {
 }
 
 #[tokio::test]
+async fn requests_refused_by_a_full_log_leave_nothing_in_it() {
+    let fake = FakeProvider::start().await;
+    let resources = provider("p0", 0, &fake, &["m"]);
+    let router = Router::start(resources, |settings| settings.spool.max_bytes = 1).await;
+    let before = router.handle.spool().status();
+    let bad_key = [("authorization", "Bearer brvk_bad")];
+    for _ in 0..5 {
+        let got = router.call(Method::POST, CHAT, &bad_key, BODY).await;
+        assert_eq!(
+            (got.status.as_u16(), &got.json()["error"]["code"]),
+            (503, &"spool_full".into())
+        );
+    }
+    let text = router.until(|text| text.contains("bitrouter_requests_in_flight 0\n")).await;
+    assert!(text.contains("bitrouter_requests_unrecorded_total 5\n"), "{text}");
+    assert_eq!(router.handle.spool().status(), before);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_a_stream_is_billed_for_the_rest() {
     let fake = FakeProvider::start().await;
     let router = Router::of(&[&fake]).await;
