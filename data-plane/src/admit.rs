@@ -28,6 +28,10 @@ pub enum Anonymous {
     /// [`Principal::Local`] (`skip_auth`). Agents send dummies where no key is needed, so that a
     /// credential of somebody else's counts as none.
     Local,
+    /// Refused where others are [`Principal::Local`]: a web page of another origin sent it.
+    OtherOrigin,
+    /// Refused where others are [`Principal::Local`]: it came by a name that is not this machine's.
+    OtherHost,
 }
 
 /// Why a request is refused at the door.
@@ -48,6 +52,18 @@ pub enum AdmitError {
     /// Past its time.
     #[error("the virtual key has expired")]
     Expired,
+    /// No key, and a web page of another origin.
+    #[error(
+        "web pages of other origins may not call without a virtual key: list the page's origin in \
+         `server.cors.origins` to allow it"
+    )]
+    OtherOrigin,
+    /// No key, and a name that anybody may have made point here.
+    #[error(
+        "without a virtual key the router answers to `localhost` and addresses only: list \
+         `http://` and the host's name in `server.cors.origins` to allow another"
+    )]
+    OtherHost,
 }
 
 impl Principal {
@@ -97,6 +113,8 @@ pub fn admit(
         Anonymous::Local => Ok(Principal::Local),
         Anonymous::Refused if is_foreign => Err(AdmitError::Foreign),
         Anonymous::Refused => Err(AdmitError::Missing),
+        Anonymous::OtherOrigin => Err(AdmitError::OtherOrigin),
+        Anonymous::OtherHost => Err(AdmitError::OtherHost),
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Arrival {
     pub(crate) call: Call,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
+    /// What it is if it presents no key.
+    pub(crate) anonymous: Anonymous,
     pub(crate) client: IpAddr,
 }
 
@@ -123,9 +125,9 @@ impl Exchange {
         arrival: Arrival,
         settlement: &mut Settlement,
     ) -> Result<(Job, Plan), RequestError> {
-        let Arrival { call, head, body, client } = arrival;
+        let Arrival { call, head, body, anonymous, client } = arrival;
         let table = self.tables.load();
-        let admitted = self.admit(&head, &table, settlement);
+        let admitted = self.admit(&head, anonymous, &table, settlement);
         let principal = match admitted {
             Ok(principal) => principal,
             Err(error) => {
@@ -185,6 +187,7 @@ impl Exchange {
     fn admit(
         &self,
         head: &Parts,
+        anonymous: Anonymous,
         table: &RoutingTable,
         settlement: &mut Settlement,
     ) -> Result<Principal, RequestError> {
@@ -201,7 +204,7 @@ impl Exchange {
             return Err(RequestError::NotReady);
         }
         let now = self.books.clock.now();
-        let principal = admit(&head.headers, head.uri.query(), table, self.rules.anonymous, now)?;
+        let principal = admit(&head.headers, head.uri.query(), table, anonymous, now)?;
         settlement.admitted(&principal);
         Ok(principal)
     }

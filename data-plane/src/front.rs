@@ -9,16 +9,17 @@ use bitrouter_translate::{
     surface::{Accent, Call, NoSurface, recognise},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 
 use crate::{
-    admit::admit,
+    admit::{Anonymous, admit},
     exchange::{Arrival, Exchange},
     proxy::{answer::fail, error::RequestError, explain::explain, models, relay::AnswerBody},
     server::{
         Handler,
         cors::{self, Cors},
+        origin,
         peer::client_address,
     },
     settings::{Listen, MetricsExposure, Network},
@@ -79,18 +80,19 @@ impl Front {
                 return self.metrics();
             }
             "/v1/resolve" | "/resolve" if *request.method() == Method::POST => {
-                return self.explain(request).await;
+                return self.explain(request, peer).await;
             }
             _ => {}
         }
         let (head, body) = request.into_parts();
+        let anonymous = self.anonymous(&head, peer);
         let accent = accent(&head.headers, head.uri.query());
         let call = match recognise(head.method.as_str(), head.uri.path(), accent) {
             Ok(call) => call,
             Err(nothing) => return lost(nothing),
         };
         match call.surface {
-            Surface::ListModels | Surface::Model => self.models(&call, &head),
+            Surface::ListModels | Surface::Model => self.models(&call, &head, anonymous),
             Surface::NotYet(_) if is_read && head.uri.path().ends_with("/responses") => {
                 fail(&RequestError::NoWebSocket, call.dialect, None, None)
             }
@@ -102,8 +104,16 @@ impl Front {
             | Surface::Messages
             | Surface::GenerateContent { .. }
             | Surface::EmbedContent { .. } => {
-                self.exchange.serve(Arrival { call, head, body, client }).await
+                self.exchange.serve(Arrival { call, head, body, anonymous, client }).await
             }
+        }
+    }
+
+    /// What a request is if it presents no key.
+    fn anonymous(&self, head: &Parts, peer: SocketAddr) -> Anonymous {
+        match self.exchange.rules.anonymous {
+            Anonymous::Local => origin::anonymous(&self.pages.cors, head, peer),
+            refused => refused,
         }
     }
 
@@ -134,19 +144,19 @@ impl Front {
         page(status, JSON, Bytes::from(health.to_string()))
     }
 
-    async fn explain(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn explain(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        match explain(&self.exchange, &head, body).await {
+        let anonymous = self.anonymous(&head, peer);
+        match explain(&self.exchange, &head, body, anonymous).await {
             Ok(plan) => page(StatusCode::OK, JSON, plan),
             Err(error) => fail(&error, Dialect::ChatCompletions, None, None),
         }
     }
 
-    fn models(&self, call: &Call, head: &http::request::Parts) -> Response<AnswerBody> {
+    fn models(&self, call: &Call, head: &Parts, anonymous: Anonymous) -> Response<AnswerBody> {
         let exchange = &self.exchange;
         let table = exchange.tables.load();
         let (now, query) = (exchange.books.clock.now(), head.uri.query());
-        let anonymous = exchange.rules.anonymous;
         let principal = match admit(&head.headers, query, &table, anonymous, now) {
             Ok(principal) => principal,
             Err(error) => return fail(&error.into(), call.dialect, None, None),

@@ -37,6 +37,7 @@ use crate::{
 };
 
 pub(crate) mod cors;
+pub(crate) mod origin;
 pub(crate) mod peer;
 mod stall;
 

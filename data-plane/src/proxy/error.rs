@@ -93,6 +93,9 @@ impl RequestError {
                 plain(ErrorKind::NotFound, "model_not_found").with_param("model")
             }
             Self::BadQuestion { .. } => plain(ErrorKind::InvalidRequest, "invalid_request"),
+            Self::Admit(error @ (AdmitError::OtherOrigin | AdmitError::OtherHost)) => {
+                plain(ErrorKind::Permission, admit_code(*error))
+            }
             Self::Admit(error) => plain(ErrorKind::Authentication, admit_code(*error)),
             Self::Limit(error) => plain(ErrorKind::RateLimit, error.code())
                 .with_retry_after(Some(error.retry_after())),
@@ -127,6 +130,8 @@ const fn admit_code(error: AdmitError) -> &'static str {
         AdmitError::Missing => "missing_api_key",
         AdmitError::Foreign | AdmitError::Malformed(_) | AdmitError::Unknown => "invalid_api_key",
         AdmitError::Expired => "expired_api_key",
+        AdmitError::OtherOrigin => "origin_not_allowed",
+        AdmitError::OtherHost => "host_not_allowed",
     }
 }
 

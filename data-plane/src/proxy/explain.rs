@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{error::RequestError, hints, read::read};
 use crate::{
-    admit::admit,
+    admit::{Anonymous, admit},
     exchange::Exchange,
     resolve::{Ask, Explained, Operation, resolve},
 };
@@ -42,9 +42,10 @@ pub(crate) async fn explain(
     exchange: &Exchange,
     head: &Parts,
     body: Incoming,
+    anonymous: Anonymous,
 ) -> Result<Bytes, RequestError> {
     let table = exchange.tables.load();
-    let (clock, anonymous) = (&exchange.books.clock, exchange.rules.anonymous);
+    let clock = &exchange.books.clock;
     let principal = admit(&head.headers, head.uri.query(), &table, anonymous, clock.now())?;
     let grace = exchange.rules.limits.body_grace;
     let body = read(&head.headers, body, MAX_QUESTION, grace).await.map_err(|(error, _)| error)?;

@@ -1,8 +1,9 @@
 //! Lets web pages of configured origins call: preflight answers and the headers on every answer.
 //!
-//! Without configured origins nothing is said, and browsers keep other pages away.
+//! Without configured origins nothing is said. Browsers then let other pages not read an answer, but
+//! still send what needs no preflight: [`super::origin`] refuses that where no key is asked for.
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("*");
@@ -38,6 +39,24 @@ impl Cors {
                 .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes())),
         };
         allowed.then(|| origin.clone())
+    }
+
+    /// True if every page may call.
+    pub(crate) const fn allows_all(&self) -> bool {
+        matches!(self, Self::Everybody)
+    }
+
+    /// True if pages of this host may call.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        let is_of = |origin: &String| {
+            let uri = origin.parse::<Uri>().ok();
+            uri.is_some_and(|uri| uri.host().is_some_and(|it| it.eq_ignore_ascii_case(host)))
+        };
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::Origins(origins) => origins.iter().any(is_of),
+        }
     }
 
     /// True if the request only asks whether another one would be allowed.

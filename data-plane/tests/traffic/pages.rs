@@ -148,6 +148,33 @@ async fn configured_origins_may_call_from_a_browser() {
 }
 
 #[tokio::test]
+async fn no_web_page_spends_the_operators_credit() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let body = r#"{"model":"m","messages":[]}"#;
+    let plain = ("content-type", "text/plain");
+    let cases = [
+        ([plain, ("origin", "https://evil.example")], "origin_not_allowed"),
+        ([plain, ("sec-fetch-site", "cross-site")], "origin_not_allowed"),
+        ([plain, ("host", "evil.example")], "host_not_allowed"),
+    ];
+    for (headers, code) in cases {
+        for path in [CHAT, "/v1/chat/completions?key=any", "/v1/resolve"] {
+            let got = router.call(Method::POST, path, &headers, body).await;
+            assert_eq!((got.status.as_u16(), &got.json()["error"]["code"]), (403, &code.into()));
+            assert!(got.text().contains("server.cors.origins"), "{}", got.text());
+        }
+        assert_eq!(router.call(Method::GET, "/v1/models", &headers, "").await.status, 403);
+        let got = router.call(Method::POST, MESSAGES, &headers, body).await;
+        assert_eq!((got.status.as_u16(), &got.json()["type"]), (403, &"error".into()));
+    }
+    assert!(fake.requests().is_empty());
+    let own = [("origin", router.url("")), ("sec-fetch-site", "same-origin".to_owned())];
+    let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(router.call(Method::POST, CHAT, &own, body).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_missing_certificate_stops_the_start() {
     let home = tempfile::tempdir().unwrap();
     let mut settings = bitrouter_data_plane::Settings::new(home.path());
