@@ -36,7 +36,7 @@ use crate::{
         settle::{Books, Settlement},
     },
     record::{Asked, Record},
-    resolve::{Ask, Effects, Operation, Plan, ResolveError, Unresolved, resolve},
+    resolve::{Ask, Effects, Operation, Plan, ResolveError, Turns, Unresolved, resolve},
     settings::{Limits, PhaseTimeouts},
     sync::Tables,
     table::RoutingTable,
@@ -48,6 +48,8 @@ pub(crate) struct Exchange {
     pub(crate) tables: Tables,
     pub(crate) health: Health,
     pub(crate) limiter: Limiter,
+    /// Whose turn it is among equals.
+    pub(crate) turns: Turns,
     pub(crate) upstream: Upstream,
     pub(crate) books: Books,
     pub(crate) rules: Rules,
@@ -247,7 +249,7 @@ impl Exchange {
             input_tokens: estimate_input_tokens(asked.body_len),
             max_output_tokens: asked.max_output_tokens,
         };
-        let (now, seed) = (self.books.clock.instant(), self.books.entropy.number());
+        let (now, seed) = (self.books.clock.instant(), self.turns.next(&asked.model));
         let mut planned = resolve(&ask, table, &self.health, now, seed);
         // Images and files are long and are few tokens: a length says nothing about them.
         if planned.as_ref().err().is_some_and(|it| is_too_long(it)) && hints::holds_files(body) {

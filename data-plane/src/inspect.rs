@@ -85,7 +85,7 @@ impl Handle {
             input_tokens: 0,
             max_output_tokens: None,
         };
-        let (now, seed) = (exchange.books.clock.instant(), exchange.books.entropy.number());
+        let (now, seed) = (exchange.books.clock.instant(), exchange.turns.peek(model));
         Ok(resolve(&ask, &table, &exchange.health, now, seed)?)
     }
 

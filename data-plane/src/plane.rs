@@ -20,6 +20,7 @@ use crate::{
     limits::Limiter,
     metrics::Metrics,
     proxy::{detach::Detached, settle::Books},
+    resolve::Turns,
     server::{Server, Tracked},
     settings::Settings,
     spool::{Spool, SpoolError, reporter::report},
@@ -143,6 +144,7 @@ impl DataPlane {
             tables,
             health: Health::new(clock.instant()),
             limiter: Limiter::new(clock.instant()),
+            turns: Turns::new(entropy.number()),
             upstream,
             detached: Detached::new(limits.max_detached, limits.detached_timeout, tasks.clone()),
             rules: Rules {

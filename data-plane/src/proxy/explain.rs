@@ -60,7 +60,7 @@ pub(crate) async fn explain(
         input_tokens: question.input_tokens,
         max_output_tokens: question.max_output_tokens,
     };
-    let (now, seed) = (clock.instant(), exchange.books.entropy.number());
+    let (now, seed) = (clock.instant(), exchange.turns.peek(&question.model));
     let planned = resolve(&ask, &table, &exchange.health, now, seed);
     let explained = Explained::new(&ask, table.revision(), &planned, now);
     serde_json::to_vec(&explained).map(Bytes::from).map_err(|_| RequestError::Defect)

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use bitrouter_proto::v1;
 use bitrouter_testkit::{Answer, FakeProvider, Gate};
 use bytes::Bytes;
 use http::Method;
 
-use crate::harness::{CHAT, GEMINI, MESSAGES, RESPONSES, Router, adjust, provider};
+use crate::harness::{CHAT, GEMINI, MESSAGES, RESPONSES, Router, adjust, provider, resource};
 
 const BODY: &str = r#"{"model":"m","messages":[]}"#;
 const STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;
@@ -204,4 +205,55 @@ async fn an_overloaded_provider_is_asked_again_after_a_pause() {
     fake.script([Answer::error(529, "overloaded_error", "busy")]);
     let got = router.post(CHAT, BODY).await;
     assert_eq!((got.status.as_u16(), got.header("retry-after")), (503, "1"));
+}
+
+#[tokio::test]
+async fn equals_take_turns_by_their_weights() {
+    let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+    let mut resources = provider("p0", 0, &first, &["m"]);
+    resources.extend(provider("p1", 1, &second, &["m"]));
+    let endpoint = |id: &str, weight| v1::RouteEndpoint {
+        provider_id: id.to_owned(),
+        model: "m".to_owned(),
+        weight,
+        ..v1::RouteEndpoint::default()
+    };
+    let route = v1::Route {
+        strategy: v1::Strategy::LoadBalance.into(),
+        endpoints: vec![endpoint("p0", 2), endpoint("p1", 1)],
+        ..v1::Route::default()
+    };
+    resources.push(resource(v1::Kind::Route, "r", v1::resource::Spec::Route(route)));
+    let router = Router::start(resources, |_| {}).await;
+    for _ in 0..12 {
+        let plan = router.post("/v1/resolve", r#"{"model":"r"}"#).await.json();
+        let got = router.post(CHAT, r#"{"model":"r","messages":[]}"#).await;
+        assert_eq!(plan["candidates"][0]["provider"], got.header("x-bitrouter-provider"));
+    }
+    assert_eq!((first.requests().len(), second.requests().len()), (8, 4));
+    let seeds: Vec<_> = router.records().await.iter().map(|it| it.seed).collect();
+    assert!(seeds.windows(2).all(|two| two[1] == two[0] + 1), "{seeds:?}");
+}
+
+#[tokio::test]
+async fn balanced_accounts_take_turns() {
+    let fake = FakeProvider::start().await;
+    let mut resources = adjust(provider("p0", 0, &fake, &["m"]), |provider| {
+        provider.account_strategy = v1::AccountStrategy::Balance.into();
+    });
+    let other = v1::Account {
+        provider_id: "p0".to_owned(),
+        label: "other".to_owned(),
+        secret: "another".into(),
+        weight: 1,
+        ..v1::Account::default()
+    };
+    resources.push(resource(v1::Kind::Account, "p0/other", v1::resource::Spec::Account(other)));
+    let router = Router::start(resources, |_| {}).await;
+    for _ in 0..8 {
+        assert_eq!(router.post(CHAT, r#"{"model":"m","messages":[]}"#).await.status, 200);
+    }
+    let seen = fake.requests();
+    let credentials: Vec<_> = seen.iter().map(|it| it.header("authorization").to_owned()).collect();
+    assert!(credentials.windows(2).all(|two| two[0] != two[1]), "{credentials:?}");
 }
