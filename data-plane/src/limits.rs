@@ -1,8 +1,10 @@
 //! How fast a key may be used: requests and tokens per minute, and requests in flight.
 //!
-//! Both rates are smooth (the generic cell rate algorithm): after a small burst, requests pass at
-//! the rate's own pace, and no window's edge lets twice as many through. Tokens are charged by
-//! estimate and settled by what was used. Nothing here reads a clock; a key without limits costs
+//! Both rates are smooth (the generic cell rate algorithm): after a burst, requests pass at the rate's
+//! own pace. No span of time lets more through than the burst and what the pace gives in it: after
+//! idling, a first minute may see up to twice a small rate of requests, or twice the rate of tokens,
+//! whose burst is a whole minute's. Tokens are charged by estimate and settled by what was used; an
+//! estimate that was too high gives back only what lies ahead of it. Nothing here reads a clock; a key without limits costs
 //! nothing; what idle keys leave behind is swept away.
 
 use std::{
@@ -37,11 +39,26 @@ pub struct Permit {
     held: Option<Held>,
 }
 
+/// How many tokens a request used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Used {
+    /// As the provider said.
+    Exactly(u64),
+    /// So many are known of, and there may be more: an estimate that is higher stands.
+    AtLeast(u64),
+}
+
 #[derive(Debug)]
 struct Held {
     key: Arc<KeyUse>,
     limits: Limits,
+    origin: Instant,
+    /// Tokens.
     charged: u64,
+    /// Until when the charge lasts at the rate's own pace.
+    paid_until: u64,
+    /// [`Paces::given_back`] when it was charged: what others gave back since has moved it forward.
+    given_back: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +73,8 @@ struct KeyUse {
 struct Paces {
     requests: u64,
     tokens: u64,
+    /// Nanoseconds of the tokens' rate that settled requests gave back, ever.
+    given_back: u64,
 }
 
 /// Why a request must wait.
@@ -121,19 +140,20 @@ impl Limiter {
         if limits == Limits::default() {
             return Ok(Permit { held: None });
         }
-        let now = self.nanos(now);
+        let now = nanos(self.origin, now);
         let state = self.state(&key.id, now);
         state.enter(limits.concurrency)?;
         // From here on, dropping it leaves again.
-        let mut held = Held { key: state, limits, charged: 0 };
+        let mut held = Held {
+            key: state,
+            limits,
+            origin: self.origin,
+            charged: 0,
+            paid_until: 0,
+            given_back: 0,
+        };
         held.pay(estimated_tokens, now)?;
         Ok(Permit { held: Some(held) })
-    }
-
-    fn nanos(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.origin);
-        // Counted from one hour before, so that a full burst fits before the first request.
-        u64::try_from((since + MINUTE * 60).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn state(&self, id: &Arc<str>, now: u64) -> Arc<KeyUse> {
@@ -151,14 +171,27 @@ impl Limiter {
 
 impl Permit {
     /// Books what the request really used instead of the estimate.
-    pub fn settle(&mut self, actual_tokens: u64) {
+    pub fn settle(&mut self, used: Used, now: Instant) {
         let Some(held) = &mut self.held else { return };
         let Some(cost) = per_unit(held.limits.tpm) else { return };
+        let actual = match used {
+            Used::Exactly(tokens) => tokens,
+            Used::AtLeast(tokens) => tokens.max(held.charged),
+        };
+        let now = nanos(held.origin, now);
         let mut paces = held.key.paces.lock();
-        let estimate = cost.saturating_mul(held.charged);
-        let actual = cost.saturating_mul(actual_tokens);
-        paces.tokens = paces.tokens.saturating_sub(estimate).saturating_add(actual);
-        held.charged = actual_tokens;
+        let more = cost.saturating_mul(actual.saturating_sub(held.charged));
+        let less = cost.saturating_mul(held.charged.saturating_sub(actual));
+        if more > 0 {
+            paces.tokens = paces.tokens.max(now).saturating_add(more);
+        }
+        // What has passed is paid: given back, it would pay for somebody else.
+        let moved = paces.given_back - held.given_back;
+        let ahead = held.paid_until.saturating_sub(moved).saturating_sub(now);
+        let less = less.min(ahead);
+        paces.tokens = paces.tokens.saturating_sub(less);
+        paces.given_back = paces.given_back.saturating_add(less);
+        held.charged = actual;
     }
 }
 
@@ -189,6 +222,8 @@ impl Held {
             next.tokens = step(paces.tokens, cost, burst, now)
                 .map_err(|retry_after| LimitError::Tokens { limit: limits.tpm, retry_after })?;
             self.charged = tokens;
+            self.paid_until = next.tokens;
+            self.given_back = paces.given_back;
         }
         *paces = next;
         Ok(())
@@ -205,6 +240,12 @@ impl Paces {
     const fn is_idle(&self, now: u64) -> bool {
         self.requests <= now && self.tokens <= now
     }
+}
+
+fn nanos(origin: Instant, now: Instant) -> u64 {
+    let since = now.saturating_duration_since(origin);
+    // Counted from one hour before, so that a full burst fits before the first request.
+    u64::try_from((since + MINUTE * 60).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The new pace after something that takes `cost` nanoseconds of the rate, or how long to wait. What

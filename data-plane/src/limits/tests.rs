@@ -51,10 +51,45 @@ fn tokens_are_charged_by_estimate_and_settled() {
     let error = limiter.admit(&key, 200, now).unwrap_err();
     assert!(matches!(error, LimitError::Tokens { limit: 1_000, .. }), "{error}");
     assert!(error.retry_after() <= Duration::from_secs(7));
-    first.settle(100);
-    first.settle(100);
+    first.settle(Used::Exactly(100), now);
+    first.settle(Used::Exactly(100), now);
     drop(limiter.admit(&key, 900, now).unwrap());
     assert!(limiter.admit(&key, 1, now).is_err());
+}
+
+#[test]
+fn an_unknown_use_keeps_the_estimate_unless_more_is_known() {
+    let (limiter, now) = limiter();
+    let key = key("k", Limits { tpm: 1_000, ..Limits::default() });
+    limiter.admit(&key, 500, now).unwrap().settle(Used::AtLeast(20), now);
+    assert!(limiter.admit(&key, 501, now).is_err());
+    limiter.admit(&key, 100, now).unwrap().settle(Used::AtLeast(500), now);
+    assert!(limiter.admit(&key, 1, now).is_err());
+}
+
+#[test]
+fn what_is_given_back_is_nobody_elses() {
+    let (limiter, now) = limiter();
+    let key = key("k", Limits { tpm: 1_000, ..Limits::default() });
+    let second = |at| now + Duration::from_secs(at);
+    let mut slow = limiter.admit(&key, 1_000, now).unwrap();
+    let mut next = limiter.admit(&key, 500, second(30)).unwrap();
+    // Only the half of it lies ahead that the other one did not wait for.
+    slow.settle(Used::Exactly(0), second(30));
+    // By now both are paid, the other one too since it moved forward.
+    drop(limiter.admit(&key, 1_000, second(61)).unwrap());
+    next.settle(Used::Exactly(0), second(61));
+    let error = limiter.admit(&key, 1_000, second(61)).unwrap_err();
+    assert_eq!(error.retry_after(), Duration::from_mins(1));
+}
+
+#[test]
+fn what_was_used_beyond_the_estimate_is_charged_when_it_is_known() {
+    let (limiter, now) = limiter();
+    let key = key("k", Limits { tpm: 1_000, ..Limits::default() });
+    let late = now + Duration::from_mins(10);
+    limiter.admit(&key, 10, now).unwrap().settle(Used::Exactly(1_010), late);
+    assert!(limiter.admit(&key, 1, late).is_err());
 }
 
 #[test]

@@ -19,9 +19,9 @@ use super::{error::AttemptError, redact::Redactor};
 use crate::{
     admit::Principal,
     health::{Failure, InFlight},
-    limits::Permit,
+    limits::{Permit, Used},
     metrics::{InFlightGauge, Metrics},
-    record::{self, Outcome, Record, Recording},
+    record::{self, Attempt, Outcome, Record, Recording},
     resolve::{Candidate, Endpoint},
     spool::{Spool, SpoolError},
     table::Billing,
@@ -296,7 +296,10 @@ impl Settlement {
         }
         let record = recording.record();
         if let Some(mut permit) = self.permit.take() {
-            permit.settle(record.tokens().total());
+            let known = record.tokens().total();
+            let is_unknown = record.attempts.iter().any(Attempt::is_usage_unknown);
+            let used = if is_unknown { Used::AtLeast(known) } else { Used::Exactly(known) };
+            permit.settle(used, now);
         }
         let mut ending: record::Ending = recording.unless_told().clone();
         ending.outcome = outcome;
