@@ -15,10 +15,11 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+use uuid::Uuid;
 
 use crate::args::Globals;
 use crate::daemon;
-use crate::failure::{Failure, chain};
+use crate::failure::{Exit, Failure, chain};
 use crate::home::{Environment, Places};
 use crate::process::Process;
 use connect::Io;
@@ -118,6 +119,22 @@ impl Client {
         self.change(Call::new(Method::POST, path).json(body)?).await?.read()
     }
 
+    /// As [`Self::make`], for what must not be made twice and whose answer must not be lost: asked for
+    /// again, under the same key, where the answer does not arrive.
+    pub(crate) async fn make_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: Uuid,
+    ) -> Result<T, Failure> {
+        let call = Call::new(Method::POST, path).json(body)?.once(key);
+        let answer = match self.change(call.clone()).await {
+            Err(failure) if failure.exit() == Exit::Unreachable => self.change(call).await?,
+            answer => answer?,
+        };
+        answer.read()
+    }
+
     /// Sends a document and reads another.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
@@ -135,16 +152,16 @@ impl Client {
             return Ok(answer);
         };
         let served = async {
-            while self.get::<Process>("/v1/process").await?.data_plane.applied_revision < revision {
+            while let Ok(process) = self.get::<Process>("/v1/process").await
+                && process.data_plane.applied_revision < revision
+            {
                 tokio::time::sleep(LOOK).await;
             }
-            Ok(())
         };
-        match tokio::time::timeout(SETTLED, served).await {
-            // The change is made either way; who uses it at once may find it not served yet.
-            Err(_) => Ok(answer),
-            Ok(waited) => waited.map(|()| answer),
-        }
+        // The change is made however this ends, and the answer may be the only copy of a secret; who
+        // uses it at once may find it not served yet.
+        let _ = tokio::time::timeout(SETTLED, served).await;
+        Ok(answer)
     }
 
     /// Sends a request; an error of the API is a failure with its kind, message and hint.
@@ -284,6 +301,14 @@ impl Call {
         self
     }
 
+    /// Makes it count once, however often it is sent.
+    fn once(mut self, key: Uuid) -> Self {
+        if let Ok(value) = HeaderValue::try_from(key.to_string()) {
+            self.headers.insert("idempotency-key", value);
+        }
+        self
+    }
+
     /// Makes it change only the version that was seen.
     pub(crate) fn if_match(mut self, version: u64) -> Self {
         if let Ok(value) = HeaderValue::try_from(format!("\"{version}\"")) {
@@ -358,6 +383,39 @@ mod tests {
         let failure = client.get::<serde_json::Value>("/v1/status").await.unwrap_err();
         assert_eq!(failure.exit(), crate::failure::Exit::Unreachable);
         assert!(failure.message.contains("none.sock"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_asked_for_again_and_no_later_trouble_loses_it() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cp.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let made = "HTTP/1.1 201 Created\r\nx-config-revision: 7\r\ncontent-length: 2\r\n\r\n42";
+        let server = async {
+            let mut asked = Vec::new();
+            // The first answer is lost; the last is no answer to the question how far it is served.
+            for answer in ["", made, "HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut text = String::new();
+                let is_whole = |text: &str| {
+                    text.ends_with("{}") || text.starts_with("GET") && text.ends_with("\r\n\r\n")
+                };
+                while !is_whole(&text) {
+                    text.push(char::from(stream.read_u8().await.unwrap()));
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                asked.push(text);
+            }
+            asked
+        };
+        let client = Client { server: Server::Socket(path) };
+        let body = serde_json::json!({});
+        let make = client.make_once::<u8>("/v1/keys", &body, Uuid::from_u128(7));
+        let (made, asked) = tokio::join!(make, server);
+        assert_eq!(made.unwrap(), 42);
+        assert_eq!(asked[0], asked[1]);
+        assert!(asked[1].contains(&Uuid::from_u128(7).to_string()), "{}", asked[1]);
     }
 
     #[test]

@@ -58,6 +58,9 @@ impl Keys {
         once: Option<Once>,
     ) -> Result<Answer, KeyError> {
         let now_ms = self.clock.now_ms();
+        if let Some(answer) = self.replayed(actor, once.as_ref(), now_ms).await? {
+            return Ok(answer);
+        }
         Self::check(&request, now_ms)?;
         let secret = self.draw();
         let id = format!("key_{}", self.entropy.uuid(self.clock.now()).simple());
@@ -74,12 +77,11 @@ impl Keys {
             last4: secret.last4().to_owned(),
             revoked_at_ms: None,
         };
-        let mut changes = Vec::with_capacity(2);
-        if self.store.resource(Kind::User, &user).await?.is_none() {
-            // Of two that make the same user at the same time, the second changes nothing.
-            changes.push(put(user, Spec::User(User::default()), Expect::Any));
-        }
-        changes.push(put(id.clone(), Spec::VirtualKey(spec.clone()), Expect::Absent));
+        let user = Declared { id: user, spec: Spec::User(User::default()), secret: None };
+        let changes = vec![
+            Change::Ensure { declared: user, owner: Owner::Api },
+            put(id.clone(), Spec::VirtualKey(spec.clone()), Expect::Absent),
+        ];
         let key = Drawn { id, secret, spec, created_at_ms: now_ms, now_ms };
         self.commit(actor, changes, once, key).await
     }
@@ -93,6 +95,9 @@ impl Keys {
         once: Option<Once>,
     ) -> Result<Answer, KeyError> {
         let now_ms = self.clock.now_ms();
+        if let Some(answer) = self.replayed(actor, once.as_ref(), now_ms).await? {
+            return Ok(answer);
+        }
         if grace > LONGEST_GRACE {
             return Err(KeyError::GraceTooLong { longest: LONGEST_GRACE });
         }
@@ -187,6 +192,19 @@ impl Keys {
             }
         }
         Ok(ids)
+    }
+
+    /// The answer to a request that comes again, which is not checked anew: the key that it made may
+    /// be all that keeps it from being allowed now.
+    async fn replayed(
+        &self,
+        actor: &Actor,
+        once: Option<&Once>,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, KeyError> {
+        let Some(once) = once else { return Ok(None) };
+        let body = self.store.replay(actor, once, now_ms).await?;
+        Ok(body.map(|body| Answer { body, revision: None }))
     }
 
     fn draw(&self) -> VirtualKeySecret {

@@ -5,7 +5,9 @@ use bitrouter_control_plane::api::types::{
 };
 use bitrouter_control_plane::resource::Limits;
 use bitrouter_keys::Pattern;
+use bitrouter_runtime::Entropy;
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::Context;
 use crate::client::{Items, all, segment};
@@ -125,7 +127,8 @@ impl Sign {
             expires_at,
             limits: Limits { rpm: self.rpm, tpm: self.tpm, concurrency: self.concurrency },
         };
-        let minted: Minted = context.client()?.make("/v1/keys", &request).await?;
+        let minted: Minted =
+            context.client()?.make_once("/v1/keys", &request, fresh(context)).await?;
         context.output.result(&minted, || minted.key.clone());
         context
             .output
@@ -182,7 +185,7 @@ impl Rotate {
         let grace = when::duration(&self.grace)?;
         let path = format!("/v1/keys/{}/rotate", segment(&self.id));
         let request = RotateRequest { grace_s: grace.as_secs() };
-        let minted: Minted = context.client()?.make(&path, &request).await?;
+        let minted: Minted = context.client()?.make_once(&path, &request, fresh(context)).await?;
         context.output.result(&minted, || minted.key.clone());
         let old = minted.view.previous_until.map_or_else(
             || "the old one is refused from now on".to_owned(),
@@ -191,6 +194,11 @@ impl Rotate {
         context.output.aside(&format!("{} has this new secret; {old}", minted.view.id));
         Ok(())
     }
+}
+
+/// A key that no other request has.
+fn fresh(context: &Context) -> Uuid {
+    Entropy::system().uuid(context.clock.now())
 }
 
 fn row(key: &KeyView) -> Vec<String> {

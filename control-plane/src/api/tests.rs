@@ -110,6 +110,44 @@ async fn a_lost_answer_is_given_again_without_a_second_key() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_is_given_again_whatever_has_happened_since() {
+    let stage = Stage::open().await;
+    put(&stage, "/v1/users/ana", r#"{ "spec": { "display_name": "Ana" } }"#).await;
+    let once = [("idempotency-key", "mint")];
+    let body = r#"{ "user": "ana", "expires_at": "2023-11-14T22:14:20Z" }"#;
+    let mint = async || stage.call_with(Method::POST, "/v1/keys", &once, body).await;
+    let minted = mint().await;
+    assert_eq!(minted.status, StatusCode::CREATED, "{}", minted.body);
+    let path = format!("/v1/keys/{}", minted.body["id"].as_str().unwrap());
+    let rotate = format!("{path}/rotate");
+    let once = [("idempotency-key", "rotate")];
+    let rotated = stage.call_with(Method::POST, &rotate, &once, "{}").await;
+    assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.body);
+    stage.call(Method::POST, &format!("{path}/revoke"), "").await;
+    stage.hand.advance(std::time::Duration::from_mins(5));
+    assert_eq!(mint().await.body, minted.body, "its expiry has passed");
+    let again = stage.call_with(Method::POST, &rotate, &once, "{}").await;
+    assert_eq!(again.body, rotated.body, "it is revoked");
+    let users = get(&stage, "/v1/users").await;
+    assert_eq!(users.body["items"][0]["spec"]["display_name"], "Ana");
+}
+
+#[tokio::test]
+async fn a_providers_version_covers_its_accounts() {
+    let stage = Stage::open().await;
+    let path = "/v1/providers/acme";
+    let tag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
+    let first = tag(&put(&stage, path, PROVIDER).await);
+    let seen = [("if-match", first.as_str())];
+    let other = PROVIDER.replace("sk-very-secret", "sk-another");
+    let changed = stage.call_with(Method::PUT, path, &seen, &other).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    assert_ne!(tag(&changed), first);
+    let stale = stage.call_with(Method::PUT, path, &seen, PROVIDER).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED, "it saw other accounts");
+}
+
+#[tokio::test]
 async fn a_key_that_says_what_it_does_not_mean_is_refused() {
     let stage = Stage::open().await;
     let long = "x".repeat(201);

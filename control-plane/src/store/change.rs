@@ -1,6 +1,6 @@
 //! Writing configuration: a batch of changes is one transaction, one revision, one audit row each.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
     resource::{Declared, Kind, Owner, Revision},
@@ -30,6 +30,13 @@ pub enum Change {
         owner: Owner,
         /// What the writer saw.
         expect: Expect,
+    },
+    /// Makes a resource where there is none, whoever owns the one that is there.
+    Ensure {
+        /// What is to be.
+        declared: Declared,
+        /// On whose behalf.
+        owner: Owner,
     },
     /// Removes a resource and its secret. One that is not there is left alone, unless a version is
     /// expected.
@@ -82,6 +89,9 @@ const UPSERT_RESOURCE: &str = "\
     VALUES ($1, $2, $3, $4, $5, $6, $6) \
     ON CONFLICT (kind, id) DO UPDATE SET spec = excluded.spec, \
     resource_version = excluded.resource_version, updated_at_ms = excluded.updated_at_ms";
+const TOUCH_RESOURCE: &str = "\
+    UPDATE resource SET resource_version = $3, updated_at_ms = $4 \
+    WHERE kind = $1 AND id = $2 AND resource_version <> $3 RETURNING id";
 const DELETE_RESOURCE: &str = "DELETE FROM resource WHERE kind = $1 AND id = $2";
 const INSERT_CHANGE: &str = "\
     INSERT INTO config_change (revision, kind, id, op, at_ms) VALUES ($1, $2, $3, $4, $5) \
@@ -139,11 +149,18 @@ impl Store {
                 Change::Put { declared, owner, expect } => {
                     self.put(tx, &mut batch, &declared, owner, expect).await?;
                 }
+                Change::Ensure { declared, owner } => {
+                    let kind = declared.spec.kind();
+                    if select_resource(tx, kind, &declared.id).await?.is_none() {
+                        self.put(tx, &mut batch, &declared, owner, Expect::Absent).await?;
+                    }
+                }
                 Change::Delete { kind, id, owner, expect } => {
                     delete(tx, &mut batch, (kind, &id), owner, expect).await?;
                 }
             }
         }
+        touch_providers(tx, &batch).await?;
         if batch.changed.is_empty() {
             let revision = Revision(batch.revision.0 - 1);
             return Ok(Committed { revision, changed: batch.changed });
@@ -188,6 +205,29 @@ impl Store {
         let action = if has_new_secret { "put_with_secret" } else { "put" };
         batch.note(tx, kind, id, action, (before, redacted(&spec))).await
     }
+}
+
+/// Who sees a provider sees its accounts with it: where those change, so does its version.
+async fn touch_providers(tx: &mut Tx, batch: &BatchWrite<'_>) -> Result<(), StoreError> {
+    let accounts = batch.changed.iter().filter(|(kind, _)| *kind == Kind::Account);
+    let providers: BTreeSet<&str> =
+        accounts.filter_map(|(_, id)| id.split_once('/')).map(|(provider, _)| provider).collect();
+    for id in providers {
+        let touched: Option<String> = within!(tx, |connection| {
+            sqlx::query_scalar(TOUCH_RESOURCE)
+                .bind(Kind::Provider.as_str())
+                .bind(id)
+                .bind(number::stored(batch.revision.0))
+                .bind(number::stored(batch.now_ms))
+                .fetch_optional(connection)
+                .await?
+        });
+        if touched.is_some() {
+            let provider = (Kind::Provider, id);
+            insert_change(tx, batch.revision, provider, "touch", batch.now_ms).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn delete(

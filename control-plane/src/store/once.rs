@@ -56,7 +56,18 @@ impl Store {
         Ok(expired.len() as u64)
     }
 
-    /// The response that was given to this request before, if it was.
+    /// The response that was given to this request before, if it was: what it asked for was possible
+    /// then, whatever has changed since.
+    pub async fn replay(
+        &self,
+        actor: &Actor,
+        once: &Once,
+        now_ms: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut tx = self.begin_write().await?;
+        self.recall(&mut tx, actor, once, now_ms).await
+    }
+
     pub(super) async fn recall(
         &self,
         tx: &mut Tx,

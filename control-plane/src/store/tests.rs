@@ -35,6 +35,7 @@ async fn conforms(backend: Backend) {
         config::owners_do_not_take_from_each_other,
         config::of_two_writers_one_wins,
         config::changes_are_told_until_they_are_forgotten,
+        config::what_is_ensured_is_made_once_and_never_changed,
         config::resources_are_read_back_and_paged,
         config::an_overlay_is_remembered_and_audited_in_one_row,
         access::secrets_are_sealed_and_come_back,

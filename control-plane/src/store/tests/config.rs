@@ -199,3 +199,13 @@ async fn noted(store: &Store, change: OverlayChange<'_>) -> Revision {
     let noted = store.commit_with_overlay(&Actor::System, Vec::new(), Some(change), NOW).await;
     noted.unwrap().revision
 }
+
+pub(super) async fn what_is_ensured_is_made_once_and_never_changed(store: Store) {
+    let ensure = |name| Change::Ensure { declared: user("ana", name), owner: Owner::Api };
+    let made = store.commit(&Actor::System, vec![ensure("Ana")], NOW).await.unwrap();
+    assert_eq!(made.changed, [(Kind::User, "ana".to_owned())]);
+    let again = store.commit(&Actor::System, vec![ensure("other")], NOW).await.unwrap();
+    assert_eq!((again.changed, again.revision), (Vec::new(), made.revision));
+    let kept = store.resource(Kind::User, "ana").await.unwrap().unwrap();
+    assert_eq!(kept.spec, user("ana", "Ana").spec);
+}
