@@ -75,6 +75,9 @@ impl AllInOne {
         context.places.scaffold()?;
         let lock = Lock::take(&context.places)?;
         let prepared = prepare(context, options)?;
+        for warning in &prepared.configuration.warnings {
+            context.output.warn(warning);
+        }
         let (serving, background) = (prepared.serving.clone(), Background::start()?);
         let tasks = Tasks::default();
         let (channel, incoming) = link(SILENCE);
@@ -187,15 +190,17 @@ impl AllInOne {
     }
 }
 
+/// Fails as a start would for what the config, the flags and the environment say.
+pub(crate) fn check(context: &Context, options: &ServeOptions) -> Result<(), Failure> {
+    prepare(context, options).map(drop)
+}
+
 /// Everything that is decided before anything is started.
 fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failure> {
     let (places, env) = (&context.places, &context.env);
     let has_config = places.existing_config()?.is_some();
     let installation = Installation::new(places.clone(), env);
     let configuration = installation.load(&[], Elsewhere::Presumed)?;
-    for warning in &configuration.warnings {
-        context.output.warn(warning);
-    }
     let document = &configuration.document;
     let variables = &configuration.variables;
     let serving = serving::decide(options, document, places, variables, has_config)?;

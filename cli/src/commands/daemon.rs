@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Parser as _};
 
 use super::Context;
 use super::serve::ServeOptions;
-use crate::args::Globals;
+use crate::all_in_one;
+use crate::args::{Cli, Command, Globals};
 use crate::client::Client;
 use crate::daemon::{self, Launch};
 use crate::failure::Failure;
+use crate::home::{Environment, Places};
 use crate::installation::Installation;
 use crate::process::{Process, ReloadRequest, Reloaded, StopRequest, Stopping};
 
@@ -45,7 +47,9 @@ pub(crate) struct Stop {
 /// Stop the bitrouter in the background and start it again as it was started.
 ///
 /// Takes a new program version and a changed `server` section into use. What else is in
-/// bitrouter.yaml is taken into use by `reload`, without interruption. Starts one if none runs.
+/// bitrouter.yaml is taken into use by `reload`, without interruption. Starts one if none runs. What
+/// would not start is said first, and the running one goes on. The new one has the environment of this
+/// command: provider keys that `reload` handed over are forgotten unless they are in it or in .env.
 #[derive(Args, Debug)]
 pub(crate) struct Restart {
     /// How long requests that are under way may take to end, in seconds.
@@ -114,9 +118,28 @@ impl Restart {
             ))
             .hint("restart it where it was started; `bitrouter reload` works from here"));
         }
+        check(context, &launched).map_err(|mut failure| {
+            failure.message.push_str("\nthe running bitrouter was not stopped");
+            failure
+        })?;
         stop(context, self.drain).await?;
         launch(context, &launched)
     }
+}
+
+/// Fails if what was started so would not start now.
+fn check(context: &Context, launched: &Launch) -> Result<(), Failure> {
+    let words = std::iter::once("bitrouter").chain(launched.args.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(words).map_err(|_| {
+        Failure::failed("this version does not understand the flags it was started with")
+            .hint("`bitrouter stop`, and `bitrouter start` with the flags of this version")
+    })?;
+    let Some(Command::Serve(serve)) = cli.command else { return Ok(()) };
+    let env = Environment { vars: context.env.vars.clone(), cwd: launched.cwd.clone() };
+    let places = Places::find(&cli.globals, &env)?;
+    let clock = context.clock.clone();
+    let next = Context { globals: cli.globals, env, places, output: context.output, clock };
+    all_in_one::check(&next, &serve.options)
 }
 
 impl Reload {
