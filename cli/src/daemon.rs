@@ -1,8 +1,10 @@
 //! The one process that serves a home: its lock, the note of where it listens, and how it is started
 //! in the background.
 //!
-//! The lock on `run/bitrouter.pid` is held as long as the process lives and goes with it, however it
-//! ends; what lies in `run/` without the lock is stale and is cleaned by the next start.
+//! The lock on `.lock` in the home is held as long as the process lives and goes with it, however it
+//! ends; what lies in `run/` without the lock is stale and is cleaned by the next start. The locked
+//! file holds the number of the process if that serves, and nothing if it does something else that
+//! nobody may serve meanwhile.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
@@ -83,28 +85,36 @@ impl Running {
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
+    pid: PathBuf,
     state: PathBuf,
 }
 
 impl Lock {
-    /// Takes the lock; refuses if another process has it.
+    /// Takes the lock in order to serve; refuses if another process has it.
     pub(crate) fn take(places: &Places) -> Result<Self, Failure> {
-        let path = pid_path(places);
-        let mut file = open_pid_file(&path).doing(format_args!("open {}", path.display()))?;
+        let mut lock = Self::hold(places)?;
+        let pid = format!("{}\n", std::process::id());
+        let path = lock_path(places);
+        lock.file.write_all(pid.as_bytes()).doing(format_args!("write {}", path.display()))?;
+        write_private(&lock.pid, pid.as_bytes())
+            .doing(format_args!("write {}", lock.pid.display()))?;
+        Ok(lock)
+    }
+
+    /// Takes the lock so that nobody serves meanwhile; refuses if another process has it.
+    pub(crate) fn hold(places: &Places) -> Result<Self, Failure> {
+        let path = lock_path(places);
+        let file = open_lock_file(&path).doing(format_args!("open {}", path.display()))?;
         match lock_patiently(&file) {
             Ok(true) => {}
-            Ok(false) => return Err(already(places, &mut file)),
+            Ok(false) => return Err(already(places)),
             Err(error) => return Err(error).doing(format_args!("lock {}", path.display())),
         }
-        let write = |file: &mut File| -> io::Result<()> {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        write(&mut file).doing(format_args!("write {}", path.display()))?;
-        let state = state_path(places);
+        file.set_len(0).doing(format_args!("write {}", path.display()))?;
+        let (pid, state) = (places.run.join("bitrouter.pid"), state_path(places));
+        remove_stale(&pid)?;
         remove_stale(&state)?;
-        Ok(Self { file, state })
+        Ok(Self { file, pid, state })
     }
 
     /// Says where the process listens, now that it does.
@@ -117,9 +127,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Without the lock neither means anything; this is tidiness. The locked file itself stays: were
+        // Without the lock none of it means anything; this is tidiness. The locked file itself stays: were
         // it removed, two processes could each lock a file of that name.
         let _ = fs::remove_file(&self.state);
+        let _ = fs::remove_file(&self.pid);
         let _ = self.file.set_len(0);
     }
 }
@@ -139,30 +150,30 @@ fn state(places: &Places) -> Option<State> {
         return None;
     }
     let text = fs::read(state_path(places)).ok()?;
-    serde_json::from_slice(&text).ok()
+    let state: State = serde_json::from_slice(&text).ok()?;
+    // One that was killed may have left its own in another `run/`.
+    Some(state).filter(|state| pid(places) == Some(state.running.pid))
 }
 
 /// True if a process holds the lock.
 pub(crate) fn is_alive(places: &Places) -> bool {
-    let Ok(file) = File::open(pid_path(places)) else { return false };
+    let Ok(file) = File::open(lock_path(places)) else { return false };
     let tried = flock(&file, FlockOperation::NonBlockingLockShared);
     matches!(tried, Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// The number of the process that holds the lock.
+/// The number of the process that holds the lock, if that serves.
 fn pid(places: &Places) -> Option<u32> {
-    fs::read_to_string(pid_path(places)).ok()?.trim().parse().ok()
+    fs::read_to_string(lock_path(places)).ok()?.trim().parse().ok()
 }
 
-/// Asks the process that holds the lock to drain and end.
+/// Asks the process that serves to drain and end.
 pub(crate) fn terminate(places: &Places) -> Result<u32, Failure> {
     let number = pid(places);
     let pid = number
         .and_then(|pid| i32::try_from(pid).ok())
         .and_then(rustix::process::Pid::from_raw)
-        .ok_or_else(|| {
-            Failure::failed(format!("{} holds no process number", pid_path(places).display()))
-        })?;
+        .ok_or_else(|| busy(places))?;
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)
         .map_err(io::Error::from)
         .doing("signal the running bitrouter")?;
@@ -240,8 +251,8 @@ pub(crate) fn keep_files_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
-fn pid_path(places: &Places) -> PathBuf {
-    places.run.join("bitrouter.pid")
+fn lock_path(places: &Places) -> PathBuf {
+    places.home.join(".lock")
 }
 
 fn state_path(places: &Places) -> PathBuf {
@@ -261,7 +272,7 @@ fn lock_patiently(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn open_pid_file(path: &Path) -> io::Result<File> {
+fn open_lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -271,17 +282,22 @@ fn open_pid_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn already(places: &Places, file: &mut File) -> Failure {
-    let mut pid = String::new();
-    let _ = file.read_to_string(&mut pid);
+fn already(places: &Places) -> Failure {
+    let Some(pid) = pid(places) else { return busy(places) };
     let at = running(places).map(|it| format!(" on {}", it.listen)).unwrap_or_default();
     Failure::failed(format!(
-        "bitrouter already runs for {} (process {}{at})",
-        places.home.display(),
-        pid.trim()
+        "bitrouter already runs for {} (process {pid}{at})",
+        places.home.display()
     ))
     .kind("already_running")
     .hint("use `bitrouter reload`, `restart` or `stop`; a second one needs its own --home-dir")
+}
+
+fn busy(places: &Places) -> Failure {
+    let home = places.home.display();
+    Failure::failed(format!("another bitrouter command is at work on {home}, and does not serve"))
+        .kind("busy")
+        .hint("wait until it has ended; a `restore`, for example, must not be interrupted")
 }
 
 /// Removes what a process that was killed has left.
@@ -354,10 +370,33 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_the_lock_without_serving_is_not_told_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = places(dir.path());
+        // Left by one that was killed: nobody, or somebody else by now.
+        fs::write(lock_path(&places), format!("{}\n", i32::MAX)).unwrap();
+        let _lock = Lock::hold(&places).unwrap();
+        assert!(is_alive(&places));
+        assert_eq!(terminate(&places).unwrap_err().kind, "busy");
+        assert_eq!(Lock::take(&places).unwrap_err().kind, "busy");
+    }
+
+    #[test]
+    fn another_run_directory_is_no_other_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = places(dir.path());
+        let mut elsewhere = places.clone();
+        elsewhere.run = dir.path().join("r");
+        elsewhere.scaffold().unwrap();
+        let _lock = Lock::take(&places).unwrap();
+        assert_eq!(Lock::take(&elsewhere).unwrap_err().kind, "already_running");
+    }
+
+    #[test]
     fn what_a_killed_process_left_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
-        fs::write(places.run.join("bitrouter.pid"), "1\n").unwrap();
+        fs::write(lock_path(&places), "1\n").unwrap();
         let launch = Launch { args: Vec::new(), cwd: places.home.clone() };
         let state = State { running: running_here(&places), launch };
         fs::write(state_path(&places), serde_json::to_vec(&state).unwrap()).unwrap();

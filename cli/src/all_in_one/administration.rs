@@ -51,7 +51,7 @@ impl Administration {
         let places = &prepared.installation.places;
         let listen = &prepared.serving.settings.listen;
         let admin = Admin::bind(prepared.serving.admin_listen, listen.tls.as_ref()).await?;
-        let socket = listeners::socket(&prepared.serving.socket, places)?;
+        let socket = listeners::socket(&prepared.serving.socket, places).await?;
         let settings = ControlPlaneSettings {
             database_url: Secret::new(prepared.database_url),
             keys_dir: places.keys(),

@@ -2,7 +2,7 @@
 //! that only this user can open.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -83,15 +83,33 @@ async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Makes the control socket. The lock on the home is held, so one that is there is stale.
-pub(super) fn socket(path: &Path, places: &Places) -> Result<UnixListener, Failure> {
+/// Makes the control socket in the place of one that nobody answers on.
+pub(super) async fn socket(path: &Path, places: &Places) -> Result<UnixListener, Failure> {
     places.socket_dir(path)?;
-    remove_stale(path)?;
+    if let Ok(about) = fs::symlink_metadata(path) {
+        check_stale(path, &about).await?;
+        remove_stale(path)?;
+    }
     let listener = UnixListener::bind(path)
         .doing(format_args!("make the control socket {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
         .doing(format_args!("close {} to others", path.display()))?;
     Ok(listener)
+}
+
+/// Refuses to replace what somebody uses: the lock is on the home, and the socket may be shared.
+async fn check_stale(path: &Path, about: &fs::Metadata) -> Result<(), Failure> {
+    if !about.file_type().is_socket() {
+        return Err(Failure::refused(format!("{} is there and is no socket", path.display()))
+            .hint("name another place with --socket"));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        // One whose queue is full is alive too.
+        _ => Err(Failure::failed(format!("another process answers on {}", path.display()))
+            .kind("address_in_use")
+            .hint("a bitrouter for another home? name another place with --socket")),
+    }
 }
 
 /// Serves until the tasks are stopped.

@@ -145,7 +145,7 @@ impl Restore {
         )?;
         places.scaffold()?;
         // Held to the end: nothing may start on what is half restored.
-        let _lock = daemon::Lock::take(places)?;
+        let _lock = daemon::Lock::hold(places)?;
         let mut swap = Swap::default();
         let rows = match make_ready(context, &from, &mut swap).await {
             Ok(rows) => swap.commit().map(|()| rows),

@@ -36,6 +36,23 @@ fn a_background_process_starts_restarts_and_stops() {
 }
 
 #[test]
+fn a_restart_that_would_fail_stops_nothing() {
+    let home = Home::with_config("inherit_defaults: false\n");
+    let started = home.json(START);
+    let guard = Background(&home);
+    for (config, expected) in [
+        ("providers: 7\n", "invalid_config"),
+        ("guardrails: { enabled: true }\n", "protection_inactive"),
+    ] {
+        home.write("bitrouter.yaml", config);
+        let refused = home.run(&["restart", "--json"]);
+        assert_eq!(refused.error()["kind"], expected, "{}", refused.stdout);
+        assert_eq!(home.json(&["status"])["process"]["pid"], started["pid"]);
+    }
+    drop(guard);
+}
+
+#[test]
 fn a_start_that_fails_says_why() {
     let home = Home::with_config("providers: 7\n");
     let done = home.run(&["start", "--json"]);
@@ -54,6 +71,23 @@ fn a_second_process_is_refused() {
     let second = home.serve_in_vain(&[]);
     assert_eq!((second.code, second.error()["kind"].as_str()), (1, Some("already_running")));
     assert!(second.error()["message"].as_str().unwrap().contains(&serving.pid().to_string()));
+}
+
+#[test]
+fn another_run_directory_or_home_does_not_take_the_place_of_the_one_that_serves() {
+    let home = Home::new();
+    let serving = home.serve(&[]);
+    let run = home.path().join("other-run").display().to_string();
+    let second = home.serve_in_vain(&["--run-dir", &run]);
+    assert_eq!(second.error()["kind"], "already_running", "{}", second.stdout);
+    let socket = serving.socket().display().to_string();
+    let neighbour = Home::new().serve_in_vain(&["--socket", &socket]);
+    assert_eq!(neighbour.error()["kind"], "address_in_use", "{}", neighbour.stdout);
+    assert_eq!(home.json(&["status"])["process"]["pid"], serving.pid());
+    let file = home.path().join("bitrouter.db").display().to_string();
+    let careless = Home::new().serve_in_vain(&["--socket", &file]);
+    assert_eq!(careless.code, 4, "{}", careless.stdout);
+    assert!(home.path().join("bitrouter.db").is_file());
 }
 
 #[test]
