@@ -61,7 +61,8 @@ enum Trouble {
 }
 
 /// An answer that says that the request is too long for the model.
-struct TooLong {
+struct TooLong<'a> {
+    candidate: &'a Candidate,
     reply: Reply,
     fault: UpstreamFault,
     /// The model's context window, where it is known.
@@ -86,7 +87,7 @@ impl Attempts<'_> {
     ) -> Result<Reply, RequestError> {
         let mut failures = Vec::new();
         // The answer that stands while a larger context window is looked for.
-        let mut too_long: Option<TooLong> = None;
+        let mut too_long: Option<TooLong<'_>> = None;
         // What is being probed goes last, and is then asked all the same.
         let mut queue: VecDeque<_> = plan.candidates.iter().map(|it| (it, Resort::Usual)).collect();
         while let Some((candidate, resort)) = queue.pop_front() {
@@ -117,7 +118,7 @@ impl Attempts<'_> {
                 Err(Trouble::Next(error)) => (error, false),
                 Err(Trouble::Stop(error)) => (error, true),
                 Err(Trouble::Larger(fault, reply)) => {
-                    too_long = Some(TooLong { reply, fault: fault.clone(), window });
+                    too_long = Some(TooLong { candidate, reply, fault: fault.clone(), window });
                     (AttemptError::Fault(fault), false)
                 }
             };
@@ -129,8 +130,8 @@ impl Attempts<'_> {
             }
         }
         match too_long {
-            Some(TooLong { reply, fault, .. }) => {
-                settlement.passed_fault(&fault);
+            Some(TooLong { candidate, reply, fault, .. }) => {
+                settlement.passes_earlier(candidate, &fault);
                 Ok(reply)
             }
             None => Err(Exhausted { failures }.into()),

@@ -67,6 +67,8 @@ pub(crate) struct Settlement {
     /// `None` once it is written.
     recording: Option<Recording>,
     current: Option<Current>,
+    /// Whose answer is passed on, where another endpoint was tried after it.
+    earlier: Option<Candidate>,
     permit: Option<Permit>,
     error_code: Cow<'static, str>,
     _in_flight: InFlightGauge,
@@ -98,6 +100,7 @@ impl Settlement {
             started,
             recording,
             current: None,
+            earlier: None,
             permit: None,
             error_code: Cow::Borrowed(""),
             _in_flight: in_flight,
@@ -109,9 +112,10 @@ impl Settlement {
         &self.request_id
     }
 
-    /// Blots the secret of the attempt under way out of what its provider says.
+    /// Blots the secret of whoever answers out of what its provider says.
     pub(crate) fn redactor(&self) -> Redactor<'_> {
-        Redactor::new(self.current.as_ref().and_then(|current| current.candidate.secret()))
+        let current = self.current.as_ref().map(|current| &current.candidate);
+        Redactor::new(current.or(self.earlier.as_ref()).and_then(Candidate::secret))
     }
 
     /// Changes what is known of the request.
@@ -212,6 +216,12 @@ impl Settlement {
         self.note(|record| record.resolved.left_out.push(left_out));
     }
 
+    /// The client gets to see the error of an attempt that had ended already.
+    pub(crate) fn passes_earlier(&mut self, candidate: &Candidate, fault: &UpstreamFault) {
+        self.earlier = Some(candidate.clone());
+        self.passed_fault(fault);
+    }
+
     /// The provider answered with an error that the client gets to see.
     pub(crate) fn passed_fault(&mut self, fault: &UpstreamFault) {
         let code = fault.code.clone().unwrap_or_else(|| fault.kind.as_str().to_owned());
@@ -251,7 +261,9 @@ impl Settlement {
     /// The endpoint whose answer it is, and the number of attempts.
     pub(crate) fn served_by(&mut self) -> Option<(Endpoint, usize)> {
         let attempts = &self.recording.as_mut()?.record().attempts;
-        attempts.last().map(|attempt| (attempt.endpoint.clone(), attempts.len()))
+        let last = || attempts.last().map(|attempt| attempt.endpoint.clone());
+        let served = self.earlier.as_ref().map(Candidate::endpoint).or_else(last);
+        Some((served?, attempts.len()))
     }
 
     /// What the answer costs, as far as it is known.

@@ -257,3 +257,56 @@ async fn balanced_accounts_take_turns() {
     let credentials: Vec<_> = seen.iter().map(|it| it.header("authorization").to_owned()).collect();
     assert!(credentials.windows(2).all(|two| two[0] != two[1]), "{credentials:?}");
 }
+
+/// Says within a 200 that the request is too long, at once and as a stream.
+fn too_long_within_200() -> [(&'static str, Answer); 3] {
+    let json = r#"{"error":{"message":"too long: p0's words","code":"context_length_exceeded"}}"#;
+    let event = "data: {\"error\":{\"message\":\"too long: p0's words\",\
+                 \"code\":\"context_length_exceeded\"}}\n\n";
+    let open = vec![Bytes::from_static(event.as_bytes()), Bytes::from_static(b": more\n\n")];
+    [
+        (BODY, raw("application/json", json)),
+        (STREAM, raw("text/event-stream", event)),
+        (STREAM, Answer::raw("text/event-stream", open)),
+    ]
+}
+
+#[tokio::test]
+async fn too_long_a_request_within_200_is_the_clients_to_see() {
+    for (body, answer) in too_long_within_200() {
+        let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+        let router = Router::of(&[&first, &second]).await;
+        first.script([answer]);
+        let got = router.post(CHAT, body).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        assert_eq!(got.text().matches("p0's words").count(), 1, "{}", got.text());
+        assert!(second.requests().is_empty(), "its window is no larger");
+        let record = router.records().await.remove(0);
+        assert_eq!(record.error_code, "context_length_exceeded");
+    }
+}
+
+#[tokio::test]
+async fn a_larger_context_is_tried_and_the_headers_name_who_answered() {
+    let windows = |at: usize, fake: &FakeProvider, tokens: u64| {
+        adjust(provider(&format!("p{at}"), at, fake, &["m"]), move |provider| {
+            provider.models[0].max_input_tokens = tokens;
+        })
+    };
+    let failed = || Answer::error(500, "server_error", "x");
+    for (larger, served_by) in [(Answer::default(), "p1"), (failed(), "p0")] {
+        for (body, answer) in too_long_within_200() {
+            let (small, large) = (FakeProvider::start().await, FakeProvider::start().await);
+            let mut resources = windows(0, &small, 8_000);
+            resources.extend(windows(1, &large, 100_000));
+            let router = Router::start(resources, |_| {}).await;
+            small.script([answer]);
+            large.script([larger.clone()]);
+            let got = router.post(CHAT, body).await;
+            assert_eq!(got.status, 200, "{}", got.text());
+            assert_eq!(got.header("x-bitrouter-provider"), served_by, "{}", got.text());
+            assert_eq!(got.header("x-bitrouter-attempts"), "2");
+            assert_eq!(got.text().contains("p0's words"), served_by == "p0", "{}", got.text());
+        }
+    }
+}

@@ -101,19 +101,7 @@ impl Answer {
             headers: toward_client(answer.headers),
             content: Content::Whole { body, observed: Box::default() },
         };
-        match fault.retry() {
-            Retry::NextEndpoint => Err(Trouble::Next(AttemptError::Fault(fault))),
-            Retry::LargerContext => Err(Trouble::Larger(fault, reply(self))),
-            // The provider speaks of the account's credential, which is not the client's.
-            Retry::Never if fault.kind == FaultKind::Auth => {
-                Err(Trouble::Stop(AttemptError::Fault(fault)))
-            }
-            Retry::Never => {
-                settlement.answered(self.status);
-                settlement.passed_fault(&fault);
-                Ok(reply(self))
-            }
-        }
+        faulty(fault, reply(self), settlement)
     }
 
     /// A stream: held until it says something meaningful.
@@ -122,7 +110,7 @@ impl Answer {
         strips_usage: bool,
         settlement: &mut Settlement,
     ) -> Result<Reply, Trouble> {
-        let Self { surface, status, headers, mut body, idle, limit } = self;
+        let Self { surface, status, mut headers, mut body, idle, limit } = self;
         if headers.contains_key(header::CONTENT_ENCODING) {
             // As with a whole answer: it passes unread.
             settlement.answered(status);
@@ -148,30 +136,38 @@ impl Answer {
                     }
                     StreamOutcome::Truncated => Err(Trouble::Next(AttemptError::BrokenOff)),
                     StreamOutcome::Failed(fault) => {
-                        let fault = settlement.redactor().fault(fault);
-                        Err(Trouble::Next(AttemptError::Fault(fault)))
+                        let redactor = settlement.redactor();
+                        let fault = redactor.fault(fault);
+                        out.extend(end.rest);
+                        redactor.pieces(&mut out);
+                        let headers = toward_client(redactor.headers(headers));
+                        let said = Observed { fault: Some(fault.clone()), ..end.observed };
+                        let content = Content::Whole { body: join(out), observed: Box::new(said) };
+                        faulty(fault, Reply { status, headers, content }, settlement)
                     }
                 };
             };
             seen += piece.len();
             match observer.relay(piece, &mut out) {
                 Progress::Waiting if seen < MAX_HELD => {}
-                Progress::Failed if let Some(fault) = retryable(observer.observed()) => {
-                    let fault = settlement.redactor().fault(fault);
-                    return Err(Trouble::Next(AttemptError::Fault(fault)));
-                }
-                Progress::Failed => {
-                    settlement.redactor().pieces(&mut out);
-                    break;
-                }
-                Progress::Waiting | Progress::Flowing | Progress::Ended => break,
+                Progress::Waiting | Progress::Flowing | Progress::Ended | Progress::Failed => break,
             }
         }
-        settlement.answered(status);
+        let mut fault = None;
+        if observer.progress() == Progress::Failed {
+            let redactor = settlement.redactor();
+            redactor.pieces(&mut out);
+            headers = redactor.headers(headers);
+            fault = observer.observed().fault.clone().map(|fault| redactor.fault(fault));
+        }
         let dialect = surface.dialect().unwrap_or(bitrouter_translate::Dialect::ChatCompletions);
         let stream = Box::new(Stream { upstream: body, observer, idle, dialect });
         let content = Content::Events { stream, out };
-        Ok(Reply { status, headers: toward_client(headers), content })
+        let reply = Reply { status, headers: toward_client(headers), content };
+        match fault {
+            Some(fault) => faulty(fault, reply, settlement),
+            None => Ok(passed(reply, settlement)),
+        }
     }
 
     /// A whole answer: held until it is whole, unless it is too large for that.
@@ -202,21 +198,41 @@ impl Answer {
             self.headers = redactor.headers(self.headers);
             observed.fault = Some(redactor.fault(fault));
         }
-        if let Some(fault) = retryable(&observed) {
-            return Err(Trouble::Next(AttemptError::Fault(fault)));
-        }
-        settlement.answered(self.status);
-        if let Some(fault) = &observed.fault {
-            settlement.passed_fault(fault);
-        }
+        let fault = observed.fault.clone();
         let content = Content::Whole { body, observed: Box::new(observed) };
-        Ok(Reply { status: self.status, headers: toward_client(self.headers), content })
+        let reply = Reply { status: self.status, headers: toward_client(self.headers), content };
+        match fault {
+            Some(fault) => faulty(fault, reply, settlement),
+            None => Ok(passed(reply, settlement)),
+        }
     }
 }
 
-/// The fault of an answer that began well, if another endpoint may do better.
-fn retryable(observed: &Observed) -> Option<UpstreamFault> {
-    observed.fault.clone().filter(|fault| fault.retry() != Retry::Never)
+fn passed(reply: Reply, settlement: &mut Settlement) -> Reply {
+    settlement.answered(reply.status);
+    reply
+}
+
+/// What becomes of an answer that is an error, whatever its status: whose it is to see, or who is to
+/// be asked next.
+fn faulty(
+    fault: UpstreamFault,
+    reply: Reply,
+    settlement: &mut Settlement,
+) -> Result<Reply, Trouble> {
+    match fault.retry() {
+        Retry::NextEndpoint => Err(Trouble::Next(AttemptError::Fault(fault))),
+        Retry::LargerContext => Err(Trouble::Larger(fault, reply)),
+        // The provider speaks of the account's credential, which is not the client's.
+        Retry::Never if fault.kind == FaultKind::Auth => {
+            Err(Trouble::Stop(AttemptError::Fault(fault)))
+        }
+        Retry::Never => {
+            let reply = passed(reply, settlement);
+            settlement.passed_fault(&fault);
+            Ok(reply)
+        }
+    }
 }
 
 /// The next piece of a body; `None` at its end.
