@@ -43,6 +43,10 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The most that any connection attempt may take, whatever a provider's settings say.
 const CONNECT_CAP: Duration = Duration::from_mins(2);
 
+/// A kept connection that was dead already says so within this time of being used; one that dies
+/// later may have carried the request.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why no answer came.
@@ -54,8 +58,8 @@ pub(crate) enum DialError {
     AnswerTimeout(Duration),
     #[error("cannot connect: {}", root(.0))]
     Connect(#[source] legacy::Error),
-    /// A connection that had been used before was closed before a byte of the answer came: the
-    /// provider had given it up while the request was under way.
+    /// A connection that had been used before was closed at once, before a byte of the answer came:
+    /// the provider had given it up while the request was under way.
     #[error("a kept connection was closed")]
     Stale,
     #[error("the connection broke off: {}", root(.0))]
@@ -145,6 +149,7 @@ impl Upstream {
         let mut answer = std::pin::pin!(client.request(request));
         let mut timer = std::pin::pin!(tokio::time::sleep(patience.connect));
         let mut kept = None;
+        let mut sent_at = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -152,13 +157,15 @@ impl Upstream {
                     // The connection may have been found and have failed within one poll; and where a
                     // dead one was noticed before anything was sent, the client took another.
                     let last = was_used(captured.connection_metadata().as_ref());
-                    let kept = kept.unwrap_or(last);
+                    let is_young = sent_at.elapsed() < STALE_WITHIN;
+                    let kept = kept.unwrap_or(last) && is_young;
                     let answer = answer.map_err(|error| classify(error, kept))?;
                     return Ok((answer, timer.deadline()));
                 }
                 found = connection.wait_for_connection_metadata(), if kept.is_none() => {
                     kept = Some(was_used(found.as_ref()));
                     dialled();
+                    sent_at = Instant::now();
                     timer.as_mut().reset(Instant::now() + patience.answer);
                 }
                 () = timer.as_mut() => {

@@ -1,6 +1,6 @@
 //! Connections on both sides: TLS, HTTP/2, kept ones that have died, proxies.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bitrouter_data_plane::settings::TlsFiles;
 use bitrouter_keys::Secret;
@@ -89,6 +89,19 @@ async fn a_kept_connection_that_died_costs_nobody_a_request() {
     // A fresh one that is closed is a failure like any other.
     fake.script([Answer::close(), Answer::close()]);
     assert_eq!(router.post(CHAT, BODY).await.status, 502);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_dies_late_may_have_been_billed() {
+    let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+    let router = Router::of(&[&first, &second]).await;
+    assert_eq!(router.post(CHAT, BODY).await.status, 200);
+    first.script([Answer::close().delay_head(Duration::from_millis(1_050))]);
+    let got = router.post(CHAT, BODY).await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    assert_eq!((first.requests().len(), second.requests().len()), (2, 1));
+    let record = router.records().await.remove(1);
+    assert!(record.attempts[0].may_have_been_billed && record.usage_unknown, "{record:#?}");
 }
 
 /// When a provider gives a connection up, without ever saying so.
