@@ -26,6 +26,8 @@ pub use self::breaker::{Cause, Failure, Pass, Refusal, Resort, Trust};
 
 /// More endpoints than this are served, but not remembered.
 const MAX_ENDPOINTS: usize = 8_192;
+/// A stream shorter than this came out of a buffer, and says nothing about the model's pace.
+const SHORTEST_SPAN: Duration = Duration::from_millis(50);
 /// An observation older than this counts as none, so that a slow endpoint gets another chance.
 const OBSERVATION_LIFE: Duration = Duration::from_mins(5);
 
@@ -228,7 +230,7 @@ impl InFlight {
     /// The answer had that many output tokens, the first to the last of them in `span`.
     pub fn streamed(&self, output_tokens: u64, span: Duration, now: Instant) {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        if output_tokens > 1 && millis > 0 {
+        if output_tokens > 1 && span >= SHORTEST_SPAN {
             let speed = output_tokens.saturating_mul(1_000_000) / millis;
             self.endpoint.speed.observe(speed, self.endpoint.origin, now);
         }

@@ -134,6 +134,7 @@ fn what_was_observed_is_smoothed_and_grows_old() {
     request.answered(Some(Duration::from_millis(100)), now);
     request.answered(Some(Duration::from_millis(200)), now);
     request.streamed(50, 2 * SECOND, now);
+    request.streamed(50, Duration::from_millis(10), now);
     assert_eq!(endpoint.first_token(now), Some(Duration::from_millis(120)));
     assert_eq!(endpoint.speed(now), Some(25_000));
     assert_eq!(endpoint.first_token(now + 301 * SECOND), None);

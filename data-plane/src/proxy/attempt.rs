@@ -55,7 +55,7 @@ enum Trouble {
     /// Another endpoint may do better.
     Next(AttemptError),
     /// Only a larger context window may do better; until then, this is the answer.
-    Larger(UpstreamFault, Reply),
+    Larger(UpstreamFault, Box<Reply>),
     /// No other endpoint would do better, and the provider's words are not for the client.
     Stop(AttemptError),
 }
@@ -63,7 +63,7 @@ enum Trouble {
 /// An answer that says that the request is too long for the model.
 struct TooLong<'a> {
     candidate: &'a Candidate,
-    reply: Reply,
+    reply: Box<Reply>,
     fault: UpstreamFault,
     /// The model's context window, where it is known.
     window: Option<u64>,
@@ -132,7 +132,7 @@ impl Attempts<'_> {
         match too_long {
             Some(TooLong { candidate, reply, fault, .. }) => {
                 settlement.passes_earlier(candidate, &fault);
-                Ok(reply)
+                Ok(*reply)
             }
             None => Err(Exhausted { failures }.into()),
         }

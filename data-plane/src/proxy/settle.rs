@@ -80,6 +80,8 @@ struct Current {
     busy: InFlight,
     began: Instant,
     first_byte: Option<Instant>,
+    /// True if its pace is the model's: a whole answer comes when it is finished.
+    is_stream: bool,
 }
 
 impl Settlement {
@@ -151,7 +153,8 @@ impl Settlement {
             recording.begin_attempt(candidate, reason, now).await?;
         }
         let candidate = candidate.clone();
-        self.current = Some(Current { candidate, busy, began: now, first_byte: None });
+        self.current =
+            Some(Current { candidate, busy, began: now, first_byte: None, is_stream: false });
         Ok(())
     }
 
@@ -190,22 +193,39 @@ impl Settlement {
         }
     }
 
+    /// The first piece of the answer's body has come.
+    pub(crate) fn first_piece(&mut self) {
+        let now = self.books.clock.instant();
+        if let Some(current) = &mut self.current {
+            current.first_byte.get_or_insert(now);
+        }
+    }
+
+    /// The answer is a stream that says something.
+    pub(crate) const fn streams(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.is_stream = true;
+        }
+    }
+
     /// The provider's answer has begun: this is the attempt that the client gets to see.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         let now = self.books.clock.instant();
+        let mut first_byte = now;
         if let Some(current) = &mut self.current {
-            let wait = now.saturating_duration_since(current.began);
-            current.busy.answered(status.is_success().then_some(wait), now);
-            current.first_byte = Some(now);
+            first_byte = *current.first_byte.get_or_insert(now);
+            let wait = first_byte.saturating_duration_since(current.began);
+            let is_measure = current.is_stream && status.is_success();
+            current.busy.answered(is_measure.then_some(wait), now);
         }
-        let since_arrival = now.saturating_duration_since(self.started);
+        let since_arrival = first_byte.saturating_duration_since(self.started);
         if let Some(recording) = &mut self.recording {
             let told = recording.unless_told();
             told.status = Some(status.as_u16());
             told.first_byte = Some(since_arrival);
             if let Some(attempt) = recording.record().last_attempt() {
                 attempt.status = Some(status.as_u16());
-                attempt.first_byte = Some(now.saturating_duration_since(attempt.started));
+                attempt.first_byte = Some(first_byte.saturating_duration_since(attempt.started));
             }
         }
     }
@@ -345,7 +365,9 @@ impl Settlement {
             }
             attempt.end(outcome, now);
         }
-        if let (Some(tokens), Some(first)) = (observed.tokens, current.first_byte) {
+        if let (true, Some(tokens), Some(first)) =
+            (current.is_stream, observed.tokens, current.first_byte)
+        {
             let span = now.saturating_duration_since(first);
             current.busy.streamed(tokens.output_total(), span, now);
         }

@@ -227,3 +227,22 @@ async fn a_stream_that_ends_with_an_error_is_recorded_with_its_code() {
         assert_eq!((record.outcome(), &*record.error_code), (Outcome::Interrupted, code));
     }
 }
+
+#[tokio::test]
+async fn the_first_byte_of_a_whole_answer_is_not_its_last() {
+    let fake = FakeProvider::start().await;
+    let router = Router::of(&[&fake]).await;
+    let answer = r#"{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}"#;
+    let (first, rest) = answer.split_at(10);
+    let pieces = [first, rest].map(|piece| Bytes::from_static(piece.as_bytes())).to_vec();
+    let slow = std::time::Duration::from_millis(200);
+    fake.script([Answer::raw("application/json", pieces).delay_pieces(slow)]);
+    assert_eq!(router.post(CHAT, BODY).await.status, 200);
+    let record = only(router.records().await);
+    assert!(record.ttft_ms.unwrap() + 100 < record.duration_ms, "{record:#?}");
+    let plan = router.post("/v1/resolve", r#"{"model":"m"}"#).await.json();
+    assert!(plan["candidates"][0]["first_token_ms"].is_null(), "no measure of streams: {plan}");
+    router.post(CHAT, STREAM).await;
+    let plan = router.post("/v1/resolve", r#"{"model":"m"}"#).await.json();
+    assert!(plan["candidates"][0]["first_token_ms"].is_number(), "{plan}");
+}

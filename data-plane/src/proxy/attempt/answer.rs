@@ -177,6 +177,7 @@ impl Answer {
     ) -> Result<Reply, Trouble> {
         let mut held = Vec::with_capacity(1);
         while let Some(piece) = next_piece(&mut self.body, self.limit).await? {
+            settlement.first_piece();
             held.push(piece);
             if size(&held) > MAX_WHOLE {
                 settlement.answered(self.status);
@@ -209,6 +210,9 @@ impl Answer {
 }
 
 fn passed(reply: Reply, settlement: &mut Settlement) -> Reply {
+    if matches!(reply.content, Content::Events { .. }) {
+        settlement.streams();
+    }
     settlement.answered(reply.status);
     reply
 }
@@ -222,7 +226,7 @@ fn faulty(
 ) -> Result<Reply, Trouble> {
     match fault.retry() {
         Retry::NextEndpoint => Err(Trouble::Next(AttemptError::Fault(fault))),
-        Retry::LargerContext => Err(Trouble::Larger(fault, reply)),
+        Retry::LargerContext => Err(Trouble::Larger(fault, Box::new(reply))),
         // The provider speaks of the account's credential, which is not the client's.
         Retry::Never if fault.kind == FaultKind::Auth => {
             Err(Trouble::Stop(AttemptError::Fault(fault)))
