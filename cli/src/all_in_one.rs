@@ -202,7 +202,7 @@ fn prepare(context: &Context, options: &ServeOptions) -> Result<Prepared, Failur
     let installation = Installation::new(places.clone(), env);
     let configuration = installation.load(&[], Elsewhere::Presumed)?;
     let document = &configuration.document;
-    let variables = &configuration.variables;
+    let variables = &configuration.read.sources.environment;
     let serving = serving::decide(options, document, places, variables, has_config)?;
     let database_url = database::url(&context.globals, variables, document, places)?;
     let clock = context.clock.clone();

@@ -38,7 +38,7 @@ pub(crate) enum Elsewhere<'a> {
 }
 
 /// What was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) sources: Sources,
     /// What could not be understood and does not matter enough to stop.
@@ -55,8 +55,43 @@ pub(crate) struct Configuration {
     pub(crate) env_names: BTreeSet<String>,
     /// Providers that are presumed to be made through the API.
     pub(crate) presumed: BTreeSet<String>,
-    /// The process environment over the `.env` file.
-    pub(crate) variables: Variables,
+    /// What it was made from.
+    pub(crate) read: Read,
+}
+
+impl Elsewhere<'_> {
+    /// Their names, and whether there may be others.
+    fn providers(self) -> (Vec<String>, bool) {
+        match self {
+            Self::Known(known) => (known.made.iter().chain(&known.gone).cloned().collect(), false),
+            Self::Presumed => (Vec::new(), true),
+        }
+    }
+}
+
+impl Read {
+    /// Makes of what was read what may be relied on, with these model servers; reads nothing again.
+    /// All problems are in one failure.
+    pub(crate) fn configure(
+        &self,
+        found: &[Found],
+        elsewhere: Elsewhere<'_>,
+    ) -> Result<Configuration, Failure> {
+        let Self { mut sources, mut warnings } = self.clone();
+        sources.discovered = found.iter().filter_map(Found::declared).collect();
+        (sources.known_providers, sources.presumes_providers) = elsewhere.providers();
+        let catalog = Catalog::builtin();
+        let loaded = bitrouter_config::load(&sources, catalog);
+        warnings.extend(loaded.warnings.iter().map(ToString::to_string));
+        let Some(mut document) = loaded.document else { return Err(not_usable(&loaded.problems)) };
+        tell_contexts(&mut document, found);
+        let env_names = env_names::of(&sources, Some(&document), catalog);
+        if let Elsewhere::Known(known) = elsewhere {
+            warnings.extend(left_out(&document, &known.gone));
+        }
+        let presumed = loaded.presumed_providers;
+        Ok(Configuration { document, warnings, env_names, presumed, read: self.clone() })
+    }
 }
 
 impl Installation {
@@ -96,12 +131,7 @@ impl Installation {
         environment.extend(Layer::Process, self.process.clone());
         environment.extend(Layer::Forwarded, self.forwarded.clone());
         let manifests = manifests(&self.places.home.join("providers.d"))?;
-        let (known_providers, presumes_providers) = match elsewhere {
-            Elsewhere::Known(known) => {
-                (known.made.iter().chain(&known.gone).cloned().collect(), false)
-            }
-            Elsewhere::Presumed => (Vec::new(), true),
-        };
+        let (known_providers, presumes_providers) = elsewhere.providers();
         let sources = Sources {
             main,
             manifests,
@@ -125,25 +155,7 @@ impl Installation {
         found: &[Found],
         elsewhere: Elsewhere<'_>,
     ) -> Result<Configuration, Failure> {
-        let discovered = found.iter().filter_map(Found::declared).collect();
-        let Read { sources, mut warnings } = self.read(discovered, elsewhere)?;
-        let catalog = Catalog::builtin();
-        let loaded = bitrouter_config::load(&sources, catalog);
-        warnings.extend(loaded.warnings.iter().map(ToString::to_string));
-        let Some(mut document) = loaded.document else { return Err(not_usable(&loaded.problems)) };
-        tell_contexts(&mut document, found);
-        let env_names = env_names::of(&sources, Some(&document), catalog);
-        if let Elsewhere::Known(known) = elsewhere {
-            warnings.extend(left_out(&document, &known.gone));
-        }
-        let presumed = loaded.presumed_providers;
-        Ok(Configuration {
-            document,
-            warnings,
-            env_names,
-            presumed,
-            variables: sources.environment,
-        })
+        self.read(Vec::new(), elsewhere)?.configure(found, elsewhere)
     }
 
     /// Variables that provider keys and base URLs are read from, as the files are now.
@@ -251,6 +263,21 @@ mod tests {
         let environment = next.read(Vec::new(), Elsewhere::Presumed).unwrap().sources.environment;
         let read = ["A", "B", "C"].map(|name| environment.get(name));
         assert_eq!(read, [Some("file"), Some("process"), Some("caller")]);
+    }
+
+    #[test]
+    fn what_was_read_stays_as_it_was_until_it_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("bitrouter.yaml");
+        let preset = |name: &str| format!("presets: {{ {name}: {{ model: m }} }}\n");
+        fs::write(&config, preset("old")).unwrap();
+        let installation = installation(dir.path(), &[]);
+        let started = installation.load(&[], Elsewhere::Presumed).unwrap();
+        fs::write(&config, preset("edited")).unwrap();
+        let found = started.read.configure(&[], Elsewhere::Presumed).unwrap();
+        assert_eq!(found.document.presets[0].id, "old");
+        let reloaded = installation.load(&[], Elsewhere::Presumed).unwrap();
+        assert_eq!(reloaded.document.presets[0].id, "edited");
     }
 
     #[test]

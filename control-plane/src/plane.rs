@@ -20,7 +20,7 @@ use crate::{
     names::{ProviderNameError, ProviderNames},
     owner_token::{self, TokenFileError},
     reconcile::{Clashes, Elsewhere},
-    resource::{Declared, Resource, Revision},
+    resource::{Declared, Kind, Resource, Revision},
     secrets::{KeyFileError, SealingKeys},
     snapshot::publisher::Publisher,
     store::{self, Store, StoreError},
@@ -141,6 +141,11 @@ impl ControlPlane {
     /// The providers that the configuration file may name without declaring them.
     pub async fn providers_elsewhere(&self) -> Result<Elsewhere, StoreError> {
         Ok(Elsewhere::of(&self.shared.store.load_all().await?.1))
+    }
+
+    /// True if a resource of this name is stored, whoever owns it: it hides one of the overlay.
+    pub async fn stores(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        Ok(self.shared.store.resource(kind, id).await?.is_some())
     }
 
     /// The id of the provider that a name means: its own, or another name of the same built-in.

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use bitrouter_config::resource::Route;
 use bitrouter_config::{Document, Server};
-use bitrouter_control_plane::resource::{Declared, Spec};
+use bitrouter_control_plane::resource::{Declared, Kind, Spec};
 use bitrouter_control_plane::{ControlPlane, ProviderNameError, reconcile};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce;
 use crate::discovery::{Found, Scan};
 use crate::failure::{Failure, chain};
-use crate::installation::{Configuration, Elsewhere, Installation};
+use crate::installation::{Configuration, Elsewhere, Installation, Read};
 use crate::process::Reloaded;
 use crate::serving::{Serving, check_protection};
 
@@ -42,6 +42,9 @@ pub(super) struct InForce {
 pub(super) struct Keeper {
     control_plane: ControlPlane,
     installation: Installation,
+    /// What the configuration in force was made from: an edited file is taken into use by `reload`
+    /// alone.
+    read: Read,
     /// The section that the process started with; it cannot change while it runs.
     server: Server,
     scan: Scan,
@@ -61,7 +64,7 @@ impl Keeper {
         configuration: Configuration,
         serving: &Serving,
     ) -> Result<(Self, watch::Receiver<InForce>), Failure> {
-        let configuration = known(&control_plane, &installation, configuration).await?;
+        let configuration = known(&control_plane, configuration).await?;
         let in_force = InForce {
             env_names: configuration.env_names,
             discovered: Vec::new(),
@@ -72,6 +75,7 @@ impl Keeper {
         let keeper = Self {
             control_plane,
             installation,
+            read: configuration.read,
             server,
             scan: serving.scan.clone(),
             accepts_inactive: serving.accepts_inactive,
@@ -126,7 +130,7 @@ impl Keeper {
         if found == self.found {
             return;
         }
-        let adopted = match self.load(&self.installation, &found).await {
+        let adopted = match self.with(&found).await {
             Ok(configuration) => self.adopt(configuration, found).await,
             Err(failure) => Err(failure),
         };
@@ -148,6 +152,13 @@ impl Keeper {
         Ok(configuration)
     }
 
+    /// What is in force, with these servers.
+    async fn with(&self, found: &BTreeMap<String, Found>) -> Result<Configuration, Failure> {
+        let servers: Vec<Found> = found.values().cloned().collect();
+        let known = elsewhere(&self.control_plane).await?;
+        self.read.configure(&servers, Elsewhere::Known(&known))
+    }
+
     /// What is known with these servers.
     fn and(&self, servers: Vec<Found>) -> BTreeMap<String, Found> {
         let mut found = self.found.clone();
@@ -159,6 +170,14 @@ impl Keeper {
         let document = std::sync::Arc::clone(&self.in_force.borrow().document);
         if let Some(route) = &route {
             check_ephemeral(&name, route, &document)?;
+            let stored = self.control_plane.stores(Kind::Route, &name).await;
+            if stored.map_err(|error| Failure::failed(chain(&error)))? {
+                return Err(Failure::refused(format!(
+                    "the route `{name}` was made through the API; delete it there, or choose \
+                     another name here"
+                ))
+                .kind("name_clash"));
+            }
         }
         let before = self.ephemeral.clone();
         match route {
@@ -205,6 +224,7 @@ impl Keeper {
             tracing::info!(provider.name = id, models, "found a model server");
         }
         self.found = found;
+        self.read = configuration.read;
         for line in announce::sources(&configuration.document) {
             tracing::debug!(line, "in force");
         }
@@ -261,18 +281,16 @@ async fn elsewhere(control_plane: &ControlPlane) -> Result<reconcile::Elsewhere,
     known.map_err(|error| Failure::failed(chain(&error)))
 }
 
-/// The first configuration, once the control plane can say which providers it has. Read again only if
-/// that matters.
+/// The first configuration, once the control plane can say which providers it has.
 async fn known(
     control_plane: &ControlPlane,
-    installation: &Installation,
     presuming: Configuration,
 ) -> Result<Configuration, Failure> {
     let known = elsewhere(control_plane).await?;
     if presuming.presumed.is_empty() && known.made.is_empty() {
         return Ok(presuming);
     }
-    let configuration = installation.load(&[], Elsewhere::Known(&known))?;
+    let configuration = presuming.read.configure(&[], Elsewhere::Known(&known))?;
     for warning in configuration.warnings.iter().filter(|it| !presuming.warnings.contains(it)) {
         tracing::warn!("{warning}");
     }

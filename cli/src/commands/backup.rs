@@ -223,7 +223,8 @@ async fn read_rows(url: &str, keys: &Path, from: &Path) -> Result<u64, Failure> 
 /// The database of the configuration in these places; a relative one is relative to the home.
 fn database_url(context: &Context, read_from: Places) -> Result<String, Failure> {
     let loaded = Installation::new(read_from, &context.env).load(&[], Elsewhere::Presumed)?;
-    database::url(&context.globals, &loaded.variables, &loaded.document, &context.places)
+    let variables = &loaded.read.sources.environment;
+    database::url(&context.globals, variables, &loaded.document, &context.places)
 }
 
 fn stamp(context: &Context) -> String {

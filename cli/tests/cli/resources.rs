@@ -44,6 +44,8 @@ async fn routes_are_added_resolved_and_removed() {
     let plan = home.json(&["route", "fast"]);
     assert_eq!(plan["candidates"][0]["provider"], "steady");
     assert_eq!(plan["route"], "fast");
+    let hidden = home.run(&["route", "add", "fast", "steady:parrot", "--ephemeral", "--json"]);
+    assert_eq!(hidden.error()["kind"], "name_clash");
     home.json(&["route", "add", "brief", "steady:parrot", "--ephemeral"]);
     eventually("it is served", || (serving.chat("brief", None).status == 200).then_some(()));
     drop(serving);
