@@ -142,9 +142,7 @@ fn delete_account(found: Resource) -> Change {
 
 fn check(id: &str, spec: &Provider) -> Result<(), ApiError> {
     check_name("provider's id", id)?;
-    if id.contains(['/', ':']) {
-        return Err(ApiError::Invalid("a provider's id holds no `/` and no `:`".to_owned()));
-    }
+    spec.check(id).map_err(|unsound| ApiError::Invalid(unsound.to_string()))?;
     for (index, base) in spec.base_urls.iter().enumerate() {
         check_url(&base.url).map_err(|problem| {
             ApiError::Invalid(format!("spec.base_urls[{index}].url: {problem}"))
@@ -185,7 +183,8 @@ fn check_url(url: &Url) -> Result<(), &'static str> {
 
 fn view(provider: Resource, accounts: &[Resource]) -> Option<ProviderView> {
     let meta = Meta::of(&provider);
-    let Spec::Provider(spec) = provider.spec else { return None };
+    let Spec::Provider(mut spec) = provider.spec else { return None };
+    spec.redact();
     let mut own: Vec<AccountView> = accounts
         .iter()
         .filter_map(account_view)

@@ -133,6 +133,20 @@ async fn a_lost_answer_is_given_again_whatever_has_happened_since() {
 }
 
 #[tokio::test]
+async fn a_providers_headers_are_checked_and_shown_without_secrets() {
+    let stage = Stage::open().await;
+    let with = |name: &str| {
+        let headers = format!(r#""default_headers": {{ "{name}": "hush" }}, "needs_account""#);
+        PROVIDER.replace("\"needs_account\"", &headers)
+    };
+    let refused = put(&stage, "/v1/providers/acme", &with("Host")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    let made = put(&stage, "/v1/providers/acme", &with("x-secret")).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+    assert!(!made.body.to_string().contains("hush"), "{}", made.body);
+}
+
+#[tokio::test]
 async fn a_providers_version_covers_its_accounts() {
     let stage = Stage::open().await;
     let path = "/v1/providers/acme";
@@ -257,6 +271,7 @@ async fn mistakes_are_answered_as_json() {
         (Method::PUT, "/v1/users/a", bad_version, r#"{ "spec": {} }"#, "invalid_request"),
         (Method::PUT, "/v1/users/%0A", none, r#"{ "spec": {} }"#, "invalid_request"),
         (Method::PUT, "/v1/providers/a:b", none, PROVIDER, "invalid_request"),
+        (Method::PUT, "/v1/providers/@a", none, PROVIDER, "invalid_request"),
     ];
     for (method, path, headers, body, kind) in cases {
         let shown = format!("{method} {path} {}", body.get(..80).unwrap_or(body));

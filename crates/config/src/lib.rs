@@ -22,6 +22,7 @@ mod schema;
 mod server;
 mod settings;
 mod show;
+mod sound;
 mod starter;
 mod substitute;
 mod yaml;
@@ -36,4 +37,5 @@ pub use server::{
     Listener, LogLevel, MetricsAccess, ProxyUrl, Server, Tls, Upstream,
 };
 pub use show::{Shown, ShownAccount, ShownProvider};
+pub use sound::Unsound;
 pub use starter::starter_file;

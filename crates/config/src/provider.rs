@@ -16,6 +16,7 @@ use bitrouter_catalog::Access;
 use indexmap::IndexMap;
 use url::Url;
 
+pub(crate) use self::header::{check as check_header, check_name as check_header_name};
 use self::{derive::Resolver, make::Maker, template::Template};
 use crate::{
     context::Context,
@@ -146,15 +147,20 @@ pub(crate) fn providers(
 }
 
 fn check_id(cx: &mut Context<'_>, id: &str, place: &Place) {
-    let is_sound = !id.is_empty()
+    if !is_provider_id(id) {
+        cx.report.problem(place, ID_RULE, None);
+    }
+}
+
+pub(crate) const ID_RULE: &str =
+    "a provider's id is not empty, begins with no `@`, and holds no space, `:` or `/`";
+
+/// True for what can stand before `:` and `/` in the name of a model.
+pub(crate) fn is_provider_id(id: &str) -> bool {
+    !id.is_empty()
         && !id.starts_with('@')
         && !id.contains([':', '/'])
-        && !id.contains(|char: char| char.is_whitespace() || char.is_control());
-    if !is_sound {
-        let message =
-            "a provider's id is not empty, begins with no `@`, and holds no space, `:` or `/`";
-        cx.report.problem(place, message, None);
-    }
+        && !id.contains(|char: char| char.is_whitespace() || char.is_control())
 }
 
 /// A model server found on loopback. One that is declared already stays as it is declared.

@@ -77,11 +77,7 @@ impl Document {
 
     fn shown(&self, provider: &Entry<Provider>) -> ShownProvider {
         let mut shown = provider.clone();
-        for (name, value) in &mut shown.spec.default_headers {
-            if redact::is_secret_header(name) {
-                redact::REDACTED.clone_into(value);
-            }
-        }
+        shown.spec.redact();
         let accounts = self.accounts.iter().filter(|it| it.spec.account.provider == provider.id);
         let accounts = accounts.map(|it| ShownAccount {
             origin: it.origin,

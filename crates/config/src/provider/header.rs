@@ -19,7 +19,7 @@ const TAKEN: &[&str] = &[
 const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "x-goog-api-key", "api-key"];
 
 /// Checks a header that is sent with every request.
-pub(super) fn check(name: &str, value: &str) -> Result<(), &'static str> {
+pub(crate) fn check(name: &str, value: &str) -> Result<(), &'static str> {
     check_name(name)?;
     if CREDENTIALS.contains(&name) {
         return Err("a key belongs into `api_key`, its header into `auth`");
@@ -31,7 +31,7 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), &'static str> {
 }
 
 /// Checks the name of a header, in lower case.
-pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err("not the name of a header");
