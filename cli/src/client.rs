@@ -411,9 +411,9 @@ mod tests {
         };
         let client = Client { server: Server::Socket(path) };
         let body = serde_json::json!({});
-        let make = client.make_once::<u8>("/v1/keys", &body, Uuid::from_u128(7));
-        let (made, asked) = tokio::join!(make, server);
-        assert_eq!(made.unwrap(), 42);
+        let minting = client.make_once::<u8>("/v1/keys", &body, Uuid::from_u128(7));
+        let (minted, asked) = tokio::join!(minting, server);
+        assert_eq!(minted.unwrap(), 42);
         assert_eq!(asked[0], asked[1]);
         assert!(asked[1].contains(&Uuid::from_u128(7).to_string()), "{}", asked[1]);
     }

@@ -68,7 +68,7 @@ struct Stage {
 }
 
 async fn play(context: &Context, home: &Path) -> Result<Vec<Scene>, Failure> {
-    let stage = set_up(context, home).await?;
+    let stage = Box::pin(set_up(context, home)).await?;
     let scenes = Script { context, stage: &stage, scenes: Vec::new() }.run().await;
     stage.router.stop(PATIENCE).await?;
     stage.tasks.finish(PATIENCE).await;

@@ -157,8 +157,8 @@ async fn a_providers_version_covers_its_accounts() {
     let changed = stage.call_with(Method::PUT, path, &seen, &other).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
     assert_ne!(tag(&changed), first);
-    let stale = stage.call_with(Method::PUT, path, &seen, PROVIDER).await;
-    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED, "it saw other accounts");
+    let outdated = stage.call_with(Method::PUT, path, &seen, PROVIDER).await;
+    assert_eq!(outdated.status, StatusCode::PRECONDITION_FAILED, "it saw other accounts");
 }
 
 #[tokio::test]

@@ -17,10 +17,6 @@ use crate::{
 
 /// One change of a batch.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are puts; boxes would only burden callers"
-)]
 pub enum Change {
     /// Makes a resource, or replaces it. One that changes nothing is left alone.
     Put {
