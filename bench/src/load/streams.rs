@@ -63,10 +63,11 @@ async fn stream(
         .exchange(request, |piece| {
             let now = now_us();
             for at in mark.find_iter(piece) {
+                let begins = std::mem::take(&mut is_first);
                 if !window.counts(now) {
                     continue;
                 }
-                if std::mem::take(&mut is_first) {
+                if begins {
                     seen.first.push(now.saturating_sub(began));
                 }
                 seen.chunks += 1;
