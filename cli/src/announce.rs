@@ -65,7 +65,7 @@ pub(crate) fn nothing_to_serve(places: &Places, scan: &Scan) -> String {
 Next, one of
   OPENAI_API_KEY=sk-... bitrouter reload    hand a key to this process
   ollama serve                              start a model server; it is found by itself
-  bitrouter init                            write a config file to start from
+  bitrouter init                            write ./bitrouter.yaml to start from
   bitrouter demo                            see what it does, without any of these",
         places.env_file.display()
     )

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::Home;
+use crate::harness::{Done, Home};
 
 #[test]
 fn init_writes_a_file_that_validates_and_does_not_overwrite_it() {
@@ -23,6 +23,22 @@ fn init_writes_a_file_that_validates_and_does_not_overwrite_it() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
     assert_eq!(home.run(&["init", "--yes"]).code, 0);
     assert_eq!(fs::read_to_string(&path).unwrap(), starter);
+}
+
+#[test]
+fn init_without_a_named_home_makes_the_current_directory_one() {
+    let home = Home::new();
+    let here = home.path();
+    fs::create_dir(&here).unwrap();
+    let init = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bitrouter"));
+        command.env_clear().env("HOME", here.join("user")).current_dir(&here).arg("init");
+        Done::of(&command.output().unwrap())
+    };
+    let done = init();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(here.join("bitrouter.yaml").is_file());
+    assert!(!here.join("user/.bitrouter").exists(), "nothing is made elsewhere");
 }
 
 #[test]
