@@ -144,6 +144,15 @@ impl Client {
         self.send(Call::new(Method::POST, path).json(body)?).await?.read()
     }
 
+    /// Waits until the requests that have just ended are on record, where this machine's bitrouter is
+    /// asked: whoever looks right after a request shall find it.
+    pub(crate) async fn flush(&self) {
+        if self.is_local() {
+            // Without it there is merely less to see.
+            let _ = self.send(Call::new(Method::POST, "/v1/flush")).await;
+        }
+    }
+
     /// Sends a change, and waits until the data plane on this machine serves by it, so that what was
     /// made can be used as soon as the command ends.
     pub(crate) async fn change(&self, call: Call) -> Result<Answer, Failure> {

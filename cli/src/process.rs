@@ -71,6 +71,13 @@ pub(crate) struct Stopping {
     pub(crate) pid: u32,
 }
 
+/// The answer of `POST /v1/flush`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Flushed {
+    /// True if the records of all requests that have ended are stored.
+    pub(crate) is_complete: bool,
+}
+
 /// The body of `POST /v1/resolve`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

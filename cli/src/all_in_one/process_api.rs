@@ -16,9 +16,12 @@ use super::keeper::Wish;
 use super::shell::Shell;
 use crate::failure::{Exit, Failure};
 use crate::process::{
-    EndpointView, EphemeralRoute, PlanView, Process, ProviderTest, ReloadRequest, Reloaded,
-    ResolveRequest, StopRequest, Stopping,
+    EndpointView, EphemeralRoute, Flushed, PlanView, Process, ProviderTest, ReloadRequest,
+    Reloaded, ResolveRequest, StopRequest, Stopping,
 };
+
+/// How long `flush` waits for the control plane.
+const FLUSH: Duration = Duration::from_secs(1);
 
 type Answer<T> = Result<Json<T>, Failure>;
 
@@ -28,6 +31,7 @@ pub(super) fn router(shell: Arc<Shell>) -> Router {
         .route("/v1/process", get(process))
         .route("/v1/reload", post(reload))
         .route("/v1/stop", post(stop))
+        .route("/v1/flush", post(flush))
         .route("/v1/resolve", post(resolve))
         .route("/v1/endpoints", get(endpoints))
         .route("/v1/ephemeral-routes/{name}", put(add_route).delete(remove_route))
@@ -56,6 +60,12 @@ async fn reload(
 async fn stop(State(shell): State<Arc<Shell>>, Body(request): Body<StopRequest>) -> Json<Stopping> {
     shell.stop(request.drain_s.map(|drain_s| Duration::from_secs(u64::from(drain_s))));
     Json(Stopping { pid: std::process::id() })
+}
+
+/// Waits until what has been recorded so far can be read back, for a second at most.
+async fn flush(State(shell): State<Arc<Shell>>) -> Json<Flushed> {
+    let stored = shell.data_plane.spool().acknowledged();
+    Json(Flushed { is_complete: tokio::time::timeout(FLUSH, stored).await.is_ok() })
 }
 
 async fn resolve(

@@ -66,6 +66,7 @@ impl Requests {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let client = context.client()?;
+        client.flush().await;
         let since =
             self.since.as_deref().map(|text| when::past(text, context.clock.now())).transpose()?;
         let mut rows = self.newest(&client, since).await?;

@@ -53,7 +53,9 @@ impl Usage {
                 ("until", until.map(|until| until.to_string())),
             ],
         );
-        let report: UsageReport = context.client()?.get(&path).await?;
+        let client = context.client()?;
+        client.flush().await;
+        let report: UsageReport = client.get(&path).await?;
         context.output.result(&report, || table_of(&report));
         Ok(())
     }

@@ -22,7 +22,9 @@ impl Why {
     /// Does it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let path = format!("/v1/requests/{}", segment(&self.id));
-        let detail: RequestDetail = context.client()?.get(&path).await?;
+        let client = context.client()?;
+        client.flush().await;
+        let detail: RequestDetail = client.get(&path).await?;
         context.output.result(&detail, || story(&detail));
         Ok(())
     }

@@ -208,3 +208,18 @@ async fn the_env_file_speaks_for_the_process_too() {
     drop(home.serve_with_env(&[], &[("BITROUTER_DATABASE_URL", "sqlite://of-process.db")]));
     assert!(home.path().join("of-process.db").is_file(), "the process environment wins");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_on_record_as_soon_as_it_is_answered() {
+    let fake = FakeProvider::start().await;
+    let home = Home::with_config(&config(&fake.url(), true));
+    let serving = home.serve(&[]);
+    for count in 1..=3 {
+        assert_eq!(serving.chat("parrot", None).status, 200);
+        let requests = home.json(&["requests"]);
+        assert_eq!(requests["items"].as_array().unwrap().len(), count);
+        let id = requests["items"][0]["id"].as_str().unwrap();
+        assert_eq!(home.json(&["why", id])["outcome"], "completed");
+        assert_eq!(home.json(&["usage"])["total"]["requests"], count);
+    }
+}
